@@ -5,7 +5,7 @@
 //
 // It reads definite and indefinite lengths, the self-describing tag 55799, and
 // natural numbers as integers or as tag-2 bignums. Duplicate map keys, bytes after
-// the item, nesting deeper than MaxDepth and lengths beyond the input are errors.
+// the item, lengths beyond the input and more than MaxDepth or MaxItems are errors.
 package cbor
 
 import (
@@ -17,8 +17,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth bounds the nesting of arrays, maps and tags.
-const MaxDepth = 256
+// Bounds on what Value builds, whatever the length of the input.
+const (
+	// MaxDepth bounds the nesting of arrays, maps and tags.
+	MaxDepth = 256
+	// MaxItems bounds the number of items, of which each takes up to about 200
+	// bytes of memory. The largest request has 1000 paths of 127 labels.
+	MaxItems = 1 << 18
+)
 
 // SelfDescribeTag marks a byte string as CBOR (RFC 8949, 3.4.6).
 const SelfDescribeTag = 55799
@@ -93,13 +99,15 @@ var (
 	ErrTruncated = errors.New("input ends inside an item")
 	ErrTrailing  = errors.New("bytes follow the item")
 	ErrDepth     = errors.New("nesting is too deep")
+	ErrItems     = errors.New("there are too many items")
 )
 
 // A Decoder pulls items from b, one after the other.
 type Decoder struct {
 	b     []byte
 	off   int
-	depth int
+	depth int // of Value
+	items int // that Value made
 }
 
 // NewDecoder reads from b, which it does not copy: byte strings alias it.

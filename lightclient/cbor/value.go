@@ -1,12 +1,13 @@
 package cbor
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/big"
 )
 
 // A Value is a decoded item: Nat, NegInt, Bytes, Text, Array, *Map, Simple or Float.
-// Tags other than bignums are dropped.
 type Value interface{ isValue() }
 
 type (
@@ -64,11 +65,17 @@ func Decode(b []byte) (Value, error) {
 	return v, d.End()
 }
 
-// Value reads the next item as a tree. Byte strings alias the input.
+// Value reads the next item as a tree. Byte strings alias the input. Of the tags
+// it knows natural bignums and the self-describing tag, which it drops, and
+// refuses the others, because they change what an item means.
 func (d *Decoder) Value() (Value, error) {
 	if d.depth == MaxDepth {
 		return nil, d.fail(d.off, ErrDepth)
 	}
+	if d.items == MaxItems {
+		return nil, d.fail(d.off, ErrItems)
+	}
+	d.items++
 	d.depth++
 	defer func() { d.depth-- }()
 	at := d.off
@@ -97,12 +104,16 @@ func (d *Decoder) Value() (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		if tag == tagBignum {
+		switch tag {
+		case tagBignum:
 			d.off = at
 			n, err := d.Nat()
 			return Nat{n}, err
+		case SelfDescribeTag:
+			return d.Value()
+		default:
+			return nil, d.fail(at, fmt.Errorf("tag %d has no meaning here", tag))
 		}
-		return d.Value()
 	default:
 		return d.simple()
 	}
@@ -138,14 +149,14 @@ func (d *Decoder) textMap() (Value, error) {
 			return nil, err
 		}
 		if seen[k] {
-			return nil, d.fail(at, errors.New("map key "+k+" appears twice"))
+			return nil, d.fail(at, fmt.Errorf("map key %q appears twice", k))
 		}
 		seen[k] = true
 		v, err := d.Value()
 		if err != nil {
 			return nil, err
 		}
-		m.Keys, m.Values = append(m.Keys, k), append(m.Values, v)
+		m.Set(k, v)
 	}
 	return m, nil
 }
@@ -162,7 +173,64 @@ func (d *Decoder) simple() (Value, error) {
 	switch width := d.off - at - 1; {
 	case width >= 2:
 		return Float{Width: width, Bits: v}, nil
+	case width == 1 && v < 32:
+		return nil, d.fail(at, fmt.Errorf("simple value %d in two bytes is not well formed", v))
 	default:
 		return Simple(v), nil
 	}
+}
+
+// AppendValue appends the encoding of v. Numbers and lengths take their shortest
+// form, maps keep their order, and naturals of more than 64 bits become bignums.
+func AppendValue(b []byte, v Value) []byte {
+	switch v := v.(type) {
+	case Nat:
+		if v.IsUint64() {
+			return AppendUint(b, v.Uint64())
+		}
+		return AppendBytes(AppendTag(b, tagBignum), v.Int.Bytes())
+	case NegInt:
+		return appendHead(b, majorNegInt, v.N)
+	case Bytes:
+		return AppendBytes(b, v)
+	case Text:
+		return AppendText(b, string(v))
+	case Array:
+		b = AppendArray(b, len(v))
+		for _, item := range v {
+			b = AppendValue(b, item)
+		}
+		return b
+	case *Map:
+		b = AppendMap(b, len(v.Keys))
+		for i, k := range v.Keys {
+			b = AppendValue(AppendText(b, k), v.Values[i])
+		}
+		return b
+	case Simple:
+		return appendHead(b, majorSimple, uint64(v))
+	case Float:
+		return appendFloat(b, v)
+	default:
+		panic(fmt.Sprintf("cbor: value of type %T", v))
+	}
+}
+
+func appendFloat(b []byte, f Float) []byte {
+	switch f.Width {
+	case 2:
+		return binary.BigEndian.AppendUint16(append(b, majorSimple<<5|25), uint16(f.Bits))
+	case 4:
+		return binary.BigEndian.AppendUint32(append(b, majorSimple<<5|26), uint32(f.Bits))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, majorSimple<<5|27), f.Bits)
+	}
+}
+
+// NatOf makes a natural number of 64 bits.
+func NatOf(n uint64) Nat { return Nat{new(big.Int).SetUint64(n)} }
+
+// Set appends an entry; the caller sees to it that the key is new.
+func (m *Map) Set(key string, v Value) {
+	m.Keys, m.Values = append(m.Keys, key), append(m.Values, v)
 }
