@@ -129,3 +129,13 @@ func MustParse(text string) ID {
 	}
 	return id
 }
+
+// MarshalBinary returns the raw bytes.
+func (id ID) MarshalBinary() ([]byte, error) { return id.Bytes(), nil }
+
+// UnmarshalBinary sets id from raw bytes.
+func (id *ID) UnmarshalBinary(b []byte) error {
+	got, err := FromBytes(b)
+	*id = got
+	return err
+}

@@ -1,0 +1,128 @@
+package state
+
+import (
+	"fmt"
+	"io"
+
+	"portico/lightclient/principal"
+	"portico/node/types"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// saved is the form of a State on disk. Modules and chunks are kept apart, as
+// objects named by their hashes.
+type saved struct {
+	Height             types.Height
+	Time               types.Time
+	NextCanister       uint64
+	Management         []Input
+	AwaitingRandomness []Origin
+	LastCharged        types.Time
+	Metrics            Metrics
+	Canisters          []*Canister
+	Ingress            []savedIngress
+}
+
+type savedIngress struct {
+	ID    types.RequestID
+	Entry *IngressEntry
+}
+
+// Objects are the contents, by SHA-256, that a State refers to: modules as uploaded
+// and chunks.
+type Objects map[types.Hash][]byte
+
+// Save encodes the state, the same bytes for the same state, and lists the objects it needs.
+func (s *State) Save() ([]byte, Objects, error) {
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, nil, err
+	}
+	out := saved{
+		Height: s.Height, Time: s.Time, NextCanister: s.NextCanister, Management: s.Management,
+		AwaitingRandomness: s.AwaitingRandomness, LastCharged: s.LastCharged, Metrics: s.Metrics,
+	}
+	objects := Objects{}
+	for _, id := range s.ids {
+		c := s.canisters[id]
+		out.Canisters = append(out.Canisters, c)
+		if c.Code != nil {
+			objects[c.Code.ModuleHash] = c.Code.Module
+		}
+		for _, chunk := range c.Chunks {
+			objects[chunk.Hash] = chunk.Data
+		}
+	}
+	for _, id := range s.history.IDs() {
+		out.Ingress = append(out.Ingress, savedIngress{id, s.history.entries[id]})
+	}
+	b, err := mode.Marshal(&out)
+	return b, objects, err
+}
+
+// maxSavedItems bounds the arrays and maps of a saved state.
+const maxSavedItems = 100_000_000
+
+// Load decodes what Save encoded; object returns the content with a hash.
+func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
+	mode, err := cbor.DecOptions{MaxArrayElements: maxSavedItems, MaxMapPairs: maxSavedItems, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField}.DecMode()
+	if err != nil {
+		return nil, err
+	}
+	var in saved
+	if err := mode.Unmarshal(b, &in); err != nil {
+		return nil, fmt.Errorf("saved state: %w", err)
+	}
+	s := New(in.Time, in.NextCanister)
+	s.Height, s.Management, s.AwaitingRandomness = in.Height, in.Management, in.AwaitingRandomness
+	s.LastCharged, s.Metrics = in.LastCharged, in.Metrics
+	for _, c := range in.Canisters {
+		if c == nil {
+			return nil, fmt.Errorf("saved state: %w", io.ErrUnexpectedEOF)
+		}
+		if err := c.load(object); err != nil {
+			return nil, fmt.Errorf("saved state: canister %s: %w", c.ID, err)
+		}
+		s.canisters[c.ID] = c
+		s.ids = append(s.ids, c.ID)
+	}
+	for i := 1; i < len(s.ids); i++ {
+		if principal.ID.Compare(s.ids[i-1], s.ids[i]) >= 0 {
+			return nil, fmt.Errorf("saved state: canisters %s and %s are out of order", s.ids[i-1], s.ids[i])
+		}
+	}
+	for _, e := range in.Ingress {
+		s.history.Begin(e.ID, *e.Entry)
+	}
+	clear(s.history.changed)
+	return s, nil
+}
+
+// load fills in what is kept as objects, and the maps that were empty.
+func (c *Canister) load(object func(types.Hash) ([]byte, error)) error {
+	if c.Code != nil {
+		module, err := object(c.Code.ModuleHash)
+		if err != nil {
+			return err
+		}
+		c.Code.Module = module
+	}
+	for i := range c.Chunks {
+		data, err := object(c.Chunks[i].Hash)
+		if err != nil {
+			return err
+		}
+		c.Chunks[i].Data = data
+	}
+	if c.Contexts == nil {
+		c.Contexts = map[uint64]*CallContext{}
+	}
+	if c.Callbacks == nil {
+		c.Callbacks = map[uint64]*Callback{}
+	}
+	if c.Pending == nil {
+		c.Pending = map[types.CanisterID]int{}
+	}
+	return nil
+}
