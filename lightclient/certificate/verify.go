@@ -1,0 +1,252 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+
+	"portico/lightclient/bls"
+	"portico/lightclient/hashtree"
+	"portico/lightclient/principal"
+)
+
+// Bounds on the time of certificates, by the clock of whoever verifies. The
+// specification leaves them to clients and recommends these ("verify_response").
+const (
+	MaxAge           = 5 * time.Minute
+	MaxDelegationAge = 30 * 24 * time.Hour
+	MaxAhead         = 5 * time.Minute // of both
+)
+
+// VerifyBLS checks a BLS signature: a key of 96 bytes, a signature of 48.
+type VerifyBLS func(pk, msg, sig []byte) error
+
+// A Verifier verifies certificates under one root key. It remembers delegations,
+// signatures and whole certificates that it found right, so that the same
+// certificate again costs a look-up and another one of the same round no pairing.
+// Time and ranges are checked every time. It is safe for concurrent use; its
+// exported fields must not change after the first use.
+type Verifier struct {
+	RootKey []byte // DER, 133 bytes
+	BLS     VerifyBLS
+
+	mu           sync.Mutex
+	certificates cache[*verified]  // by their bytes
+	delegations  cache[*delegated] // by the bytes of subnet and certificate
+	signatures   cache[struct{}]   // by a hash of key, signature and root
+}
+
+// Bounds on the bytes that each generation of a cache holds as keys. The parsed
+// values take a few times as much.
+const (
+	maxCertificateBytes = 512 << 10
+	maxDelegationBytes  = 256 << 10
+	maxSignatureBytes   = 32 << 10
+)
+
+// verified is a certificate with a right signature.
+type verified struct {
+	certificate *Certificate
+	time        time.Time
+	delegated   *delegated // nil if the root subnet signed
+}
+
+// delegated is what a delegation with a right signature says.
+type delegated struct {
+	subnet    principal.ID
+	key       []byte // 96 bytes
+	time      time.Time
+	ranges    []Range
+	rangesErr error
+}
+
+// Canister verifies an encoded certificate that is to speak for a canister:
+// signature, delegation, time, and that the canister is in the ranges of the
+// subnet that signed. The root subnet may speak for any canister. The certificate
+// is shared with later callers and must not be changed.
+//
+// Errors are *FormatError, *SignatureError, *DelegationError, *TimeError and *RangeError.
+func (v *Verifier) Canister(cert []byte, canister principal.ID, now time.Time) (*Certificate, error) {
+	c, err := v.verify(cert, now)
+	if err != nil {
+		return nil, err
+	}
+	if d := c.delegated; d != nil {
+		if d.rangesErr != nil {
+			return nil, &FormatError{Delegation: true, Err: d.rangesErr}
+		}
+		if !slices.ContainsFunc(d.ranges, func(r Range) bool { return r.Contains(canister) }) {
+			return nil, &RangeError{Canister: canister, Subnet: d.subnet}
+		}
+	}
+	return c.certificate, nil
+}
+
+// Subnet is like Canister for a certificate that is to speak for a subnet, which
+// must be the one that signed. Instead of *RangeError it returns *SubnetError. A
+// certificate without delegation is that of the root subnet, whose id is derived
+// from the root key.
+func (v *Verifier) Subnet(cert []byte, subnet principal.ID, now time.Time) (*Certificate, error) {
+	c, err := v.verify(cert, now)
+	if err != nil {
+		return nil, err
+	}
+	signer := principal.SelfAuthenticating(v.RootKey)
+	if c.delegated != nil {
+		signer = c.delegated.subnet
+	}
+	if signer != subnet {
+		return nil, &SubnetError{Want: subnet, Got: signer}
+	}
+	return c.certificate, nil
+}
+
+// verify checks signature, delegation and time.
+func (v *Verifier) verify(cert []byte, now time.Time) (*verified, error) {
+	v.mu.Lock()
+	c, ok := v.certificates.get(cert, maxCertificateBytes)
+	v.mu.Unlock()
+	if !ok {
+		var err error
+		if c, err = v.verifyNew(bytes.Clone(cert)); err != nil {
+			return nil, err
+		}
+		v.mu.Lock()
+		v.certificates.put(cert, c, maxCertificateBytes)
+		v.mu.Unlock()
+	}
+	if d := c.delegated; d != nil && !within(d.time, now, MaxDelegationAge) {
+		return nil, &TimeError{Delegation: true, Time: d.time, Now: now}
+	}
+	if !within(c.time, now, MaxAge) {
+		return nil, &TimeError{Time: c.time, Now: now}
+	}
+	return c, nil
+}
+
+func within(t, now time.Time, maxAge time.Duration) bool {
+	age := now.Sub(t)
+	return -MaxAhead <= age && age <= maxAge
+}
+
+// verifyNew checks signature and delegation of a certificate that it may keep.
+func (v *Verifier) verifyNew(cert []byte) (*verified, error) {
+	c, err := Parse(cert)
+	if err != nil {
+		return nil, err
+	}
+	out := &verified{certificate: c}
+	key, err := bls.FromDER(v.RootKey)
+	if err != nil {
+		return nil, &SignatureError{Err: err}
+	}
+	if c.Delegation != nil {
+		if out.delegated, err = v.delegate(key, c.Delegation); err != nil {
+			return nil, err
+		}
+		key = out.delegated.key
+	}
+	if err := v.checkSignature(key, c); err != nil {
+		return nil, &SignatureError{Err: err}
+	}
+	if out.time, err = c.Time(); err != nil {
+		return nil, &FormatError{Err: err}
+	}
+	return out, nil
+}
+
+// delegate verifies a delegation by the root key.
+func (v *Verifier) delegate(rootKey []byte, d *Delegation) (*delegated, error) {
+	id := append(append([]byte{byte(d.Subnet.Len())}, d.Subnet.Raw()...), d.Certificate...)
+	v.mu.Lock()
+	out, ok := v.delegations.get(id, maxDelegationBytes)
+	v.mu.Unlock()
+	if ok {
+		return out, nil
+	}
+	c, err := decode(d.Certificate)
+	if err != nil {
+		return nil, &FormatError{Delegation: true, Err: err}
+	}
+	if c.Delegation != nil {
+		return nil, &DelegationError{Subnet: d.Subnet, Reason: "its certificate has a delegation itself"}
+	}
+	if err := v.checkSignature(rootKey, c); err != nil {
+		return nil, &SignatureError{Delegation: true, Err: err}
+	}
+	out = &delegated{subnet: d.Subnet}
+	if out.time, err = c.Time(); err != nil {
+		return nil, &FormatError{Delegation: true, Err: err}
+	}
+	der, s := hashtree.Lookup(c.Tree, []byte("subnet"), d.Subnet.Bytes(), []byte("public_key"))
+	if s != hashtree.Found {
+		return nil, &DelegationError{Subnet: d.Subnet, Reason: "the key of the subnet is " + s.String()}
+	}
+	if out.key, err = bls.FromDER(bytes.Clone(der)); err != nil {
+		return nil, &DelegationError{Subnet: d.Subnet, Reason: err.Error()}
+	}
+	out.ranges, out.rangesErr = shownRanges(c.Tree, d.Subnet)
+	v.mu.Lock()
+	v.delegations.put(id, out, maxDelegationBytes)
+	v.mu.Unlock()
+	return out, nil
+}
+
+// checkSignature verifies the signature of the root of c's tree, unless it did so before.
+func (v *Verifier) checkSignature(key []byte, c *Certificate) error {
+	root := c.Tree.Hash()
+	h := sha256.New() // the parts have fixed lengths if they are right
+	h.Write(key)
+	h.Write(root[:])
+	h.Write(c.Signature)
+	id := h.Sum(nil)
+	v.mu.Lock()
+	_, ok := v.signatures.get(id, maxSignatureBytes)
+	v.mu.Unlock()
+	if ok {
+		return nil
+	}
+	if err := v.BLS(key, StateRootMessage(root), c.Signature); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	v.signatures.put(id, struct{}{}, maxSignatureBytes)
+	v.mu.Unlock()
+	return nil
+}
+
+// A cache has two generations. When the young one is full it becomes the old one,
+// whose entries are forgotten unless they are used again in time. It is not safe
+// for concurrent use; its zero value is empty.
+type cache[V any] struct {
+	young, old map[string]V
+	bytes      int // of the keys of the young generation
+}
+
+// get returns the value of a key and makes it young.
+func (c *cache[V]) get(key []byte, limit int) (v V, ok bool) {
+	if v, ok = c.young[string(key)]; ok {
+		return v, true
+	}
+	if v, ok = c.old[string(key)]; ok {
+		c.put(key, v, limit)
+	}
+	return v, ok
+}
+
+// put keeps v unless its key alone would take much of limit, which bounds the
+// bytes of the keys in a generation.
+func (c *cache[V]) put(key []byte, v V, limit int) {
+	if len(key) > limit/4 {
+		return
+	}
+	if c.bytes+len(key) > limit || c.young == nil {
+		c.old, c.young, c.bytes = c.young, map[string]V{}, 0
+	}
+	if _, ok := c.young[string(key)]; !ok {
+		c.bytes += len(key)
+	}
+	c.young[string(key)] = v
+}
