@@ -13,6 +13,7 @@ var (
 	ErrTruncated = errors.New("leb128: number is cut off")
 	ErrOverflow  = errors.New("leb128: number does not fit into 64 bits")
 	ErrPadded    = errors.New("leb128: number is longer than it needs to be")
+	ErrTrailing  = errors.New("leb128: bytes follow the number")
 )
 
 // maxLen is the length of the longest encoding of a 64-bit number.
@@ -78,7 +79,9 @@ func Canonical(b []byte) (uint64, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case n != len(b) || (n > 1 && b[n-1] == 0):
+	case n != len(b):
+		return 0, ErrTrailing
+	case n > 1 && b[n-1] == 0:
 		return 0, ErrPadded
 	}
 	return v, nil

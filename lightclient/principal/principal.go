@@ -18,6 +18,9 @@ import (
 // MaxLen is the length in bytes of the longest principal.
 const MaxLen = 29
 
+// maxTextLen is the length of its textual form: 53 characters and 10 dashes.
+const maxTextLen = 63
+
 // Last bytes of the principal classes (interface specification, "Special forms of Principals").
 const (
 	classOpaque             = 0x01
@@ -104,6 +107,9 @@ func (id ID) String() string {
 // Parse reads the textual form. It refuses every text that String would not
 // have made: upper case, missing dashes, a wrong checksum, too many bytes.
 func Parse(text string) (ID, error) {
+	if len(text) > maxTextLen {
+		return ID{}, fmt.Errorf("principal of %d characters: at most %d are possible", len(text), maxTextLen)
+	}
 	b, err := textEncoding.DecodeString(strings.ReplaceAll(text, "-", ""))
 	if err != nil {
 		return ID{}, fmt.Errorf("principal %q is not lower-case base32", text)
