@@ -1,0 +1,187 @@
+//go:build unix
+
+package heap
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"portico/node/types"
+)
+
+// A Delta says what a checkpoint has that an earlier one has not.
+type Delta struct {
+	Since   uint64 // number of the earlier checkpoint of this Memory; 0 = as it was opened
+	Number  uint64 // number of this checkpoint
+	Size    uint64 // bytes
+	Changed []Range
+}
+
+// Changed are the published pages changed since the last checkpoint, in order.
+func (m *Memory) Changed() []Range {
+	m.io.Lock()
+	defer m.io.Unlock()
+	return m.changes()
+}
+
+func (m *Memory) changes() []Range {
+	all := pageSet{}
+	for _, r := range m.changed.ranges() {
+		all.add(r)
+	}
+	if m.low < m.size {
+		all.add(Range{m.low, m.size - m.low})
+	}
+	return within(all.ranges(), m.size)
+}
+
+// Checkpoints is the number of checkpoints taken since the memory was opened.
+func (m *Memory) Checkpoints() uint64 {
+	m.io.Lock()
+	defer m.io.Unlock()
+	return m.seq
+}
+
+// Checkpoint makes path, which must not exist and must be on the working file's file system, a
+// durable copy of the published content; the caller syncs the directory. The file at path must
+// not be written by anybody, and is never again by the Memory while the link is there.
+func (m *Memory) Checkpoint(path string) (Delta, error) {
+	m.io.Lock()
+	f, d, err := m.link(path)
+	writes, synced := m.writes, m.writes == m.synced
+	m.io.Unlock()
+	if err != nil {
+		return Delta{}, err
+	}
+	// The linked file does not change any more, so that the next round may go on.
+	if !synced {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return Delta{}, fmt.Errorf("heap: checkpoint %s: %w", path, err)
+	}
+	if !synced {
+		m.io.Lock()
+		m.synced = max(m.synced, writes)
+		m.io.Unlock()
+	}
+	return d, nil
+}
+
+func (m *Memory) link(path string) (f *os.File, d Delta, err error) {
+	if m.work == nil {
+		return nil, d, fmt.Errorf("heap: %s: closed", m.path)
+	}
+	if m.torn != nil {
+		return nil, d, fmt.Errorf("heap: checkpoint of %s before it is published again: %w", m.path, m.torn)
+	}
+	if err := os.Link(m.work.path, path); err != nil {
+		return nil, d, fmt.Errorf("heap: checkpoint: %w", err)
+	}
+	if f, err = os.Open(path); err != nil {
+		return nil, d, errors.Join(fmt.Errorf("heap: checkpoint: %w", err), os.Remove(path))
+	}
+	d = Delta{Since: m.seq, Number: m.seq + 1, Size: m.size, Changed: m.changes()}
+	m.seq++
+	clear(m.changed)
+	m.low = m.size
+	return f, d, nil
+}
+
+// Prepare does ahead of time what the first Publish after a checkpoint otherwise does: it
+// brings the spare up to date. Worth calling, off the round's path, once the checkpoint before
+// the last is gone, for memories that are likely to be written again.
+func (m *Memory) Prepare() error {
+	m.io.Lock()
+	defer m.io.Unlock()
+	if m.work == nil {
+		return nil
+	}
+	if sole, err := soleLink(m.work.f); err != nil || sole {
+		return err
+	}
+	f, err := m.readySpare()
+	if err != nil {
+		return err
+	}
+	return closeFile(f)
+}
+
+// OpenCheckpoint opens a memory at path whose content is that of a checkpoint, by a hard link;
+// a file that is at path already is removed. Nothing counts as changed since the checkpoint.
+func OpenCheckpoint(checkpoint, path string, b Backend) (*Memory, error) {
+	if err := remove(path); err != nil {
+		return nil, err
+	}
+	if err := os.Link(checkpoint, path); err != nil {
+		return nil, fmt.Errorf("heap: %w", err)
+	}
+	m, err := Open(path, b)
+	if err != nil {
+		return nil, err
+	}
+	m.low = m.size
+	m.synced = m.writes
+	return m, nil
+}
+
+// copyRanges copies pages between files that both have them.
+func copyRanges(to, from *os.File, rs []Range) error {
+	buf := make([]byte, 0, types.MiB)
+	for _, r := range rs {
+		for off, end := r.Off, r.Off+r.Len; off < end; off += uint64(len(buf)) {
+			buf = buf[:min(end-off, types.MiB)]
+			if _, err := from.ReadAt(buf, int64(off)); err != nil {
+				return fmt.Errorf("reading %d bytes at %d: %w", len(buf), off, err)
+			}
+			if _, err := to.WriteAt(buf, int64(off)); err != nil {
+				return fmt.Errorf("writing %d bytes at %d: %w", len(buf), off, err)
+			}
+		}
+	}
+	return nil
+}
+
+// copySparse copies size bytes and leaves holes where there are only zeros.
+func copySparse(to, from *os.File, size uint64) error {
+	if err := to.Truncate(int64(size)); err != nil {
+		return err
+	}
+	return eachData(from, size, func(r Range) error {
+		return copyRanges(to, from, []Range{r})
+	})
+}
+
+// eachData calls do, in order, for the parts of the first size bytes of f that are not holes, in
+// whole pages.
+func eachData(f *os.File, size uint64, do func(Range) error) error {
+	for off := uint64(0); off < size; {
+		data, err := f.Seek(int64(off), unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // only a hole is left
+		}
+		if errors.Is(err, unix.EINVAL) {
+			return do(Range{off, size - off}) // a file system that does not know its holes
+		}
+		if err != nil {
+			return fmt.Errorf("looking for data from %d on: %w", off, err)
+		}
+		hole, err := f.Seek(data, unix.SEEK_HOLE)
+		if err != nil {
+			return fmt.Errorf("looking for a hole from %d on: %w", data, err)
+		}
+		start := uint64(data) / PageBytes * PageBytes
+		end := min((uint64(hole)+PageBytes-1)/PageBytes*PageBytes, size)
+		if start >= size {
+			return nil
+		}
+		if err := do(Range{start, end - start}); err != nil {
+			return err
+		}
+		off = end
+	}
+	return nil
+}

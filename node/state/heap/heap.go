@@ -1,0 +1,283 @@
+//go:build unix
+
+// Package heap keeps the memories of canisters (the Wasm heap and the stable
+// memory) as files that running instances see through private mappings, so that
+// the cost of a message is what it touches and not what the memory holds.
+//
+// # Layers
+//
+// A Memory has three layers of content, from old to new:
+//
+//   - the published content, a sparse file of whole Wasm pages: what queries read
+//     and checkpoints keep;
+//   - the committed content: the published one with an overlay of the pages that
+//     this round's successful messages changed, kept in ordinary memory;
+//   - the content of the one updating View: a private mapping into which the
+//     running message writes.
+//
+// Commit moves the message's changes into the overlay, Rollback forgets them,
+// Publish at the end of the round writes the overlay to the file. A View whose
+// message is suspended over a round's end (a message longer than its slice) keeps
+// what it wrote through Publish.
+//
+// # What counts as changed
+//
+// A page (4 KiB) is changed if its bytes differ, not if it was written: the
+// kernel only narrows down where to look. That makes the page counts of Commit and
+// the ranges of Changed equal on every Backend, so replicated code may use them.
+//
+// # Queries
+//
+// A QueryView is a private mapping of the published file. Publish first gives
+// every view in use its own copy of the pages that it is about to overwrite, so a
+// query sees one round from its Refresh to its Idle and never waits. Refresh does wait
+// while a Publish of the same memory is writing. Two memories share no lock; a
+// caller that wants the heap and the stable memory of a canister from the same
+// round holds a lock of its own around both Publishes and both Refreshes.
+//
+// # Checkpoints
+//
+// Checkpoint makes a hard link of the working file and syncs it: it copies nothing.
+// From then on one rule protects every checkpoint: a file is written only while the
+// memory's own working path is its only link. The next Publish therefore
+// turns to another file, the spare: the file of the checkpoint before, once nobody
+// links to it any more, on which the pages changed since then are copied; or, if
+// there is none, a copy without the holes. A crash at any moment leaves checkpoints as
+// they were, since nothing that is linked elsewhere is ever opened for writing.
+// Working files promise nothing after a crash: a restarted process opens
+// checkpoints with OpenCheckpoint.
+//
+// # Concurrency and bounds
+//
+// The methods of a View, and Publish, are called by one goroutine at a time (the
+// round's); everything else may be called at any time from anywhere. A Memory holds one
+// file descriptor, a kernel-tracked View two more, and the overlay is bounded by the
+// pages that a round may change.
+//
+// Unix only; Linux for the kernel-tracked backends. The memories are those of the
+// interface specification, "WebAssembly module requirements" and "Stable memory".
+package heap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"portico/node/types"
+)
+
+const (
+	// PageBytes is the unit in which changes are counted.
+	PageBytes = types.OSPageBytes
+
+	// MaxBytes is the largest memory that is accepted (500 GiB of stable memory, the
+	// network's limit, rounded up to a power of two).
+	MaxBytes = 512 * types.GiB
+)
+
+// Backend says how a View learns which pages a message has written.
+type Backend uint8
+
+const (
+	// Auto stands for Best().
+	Auto Backend = iota
+	// WriteProtect uses asynchronous write protection (userfaultfd in user mode,
+	// PAGEMAP_SCAN): Linux 6.7 and later, no privileges.
+	WriteProtect
+	// PageMap reads /proc/self/pagemap: Linux 5.14 and later, no privileges.
+	PageMap
+	// Portable keeps whole memories in ordinary memory and compares all pages.
+	Portable
+)
+
+// String is the name of the constant.
+func (b Backend) String() string {
+	switch b {
+	case Auto:
+		return "Auto"
+	case WriteProtect:
+		return "WriteProtect"
+	case PageMap:
+		return "PageMap"
+	case Portable:
+		return "Portable"
+	default:
+		return fmt.Sprintf("Backend(%d)", uint8(b))
+	}
+}
+
+// Best tries the backends on this machine, best first, and returns the first that
+// works. It takes about a millisecond: ask once and pass the answer on.
+func Best() Backend {
+	for _, b := range []Backend{WriteProtect, PageMap} {
+		if works(b) {
+			return b
+		}
+	}
+	return Portable
+}
+
+// Range is Len bytes from Off, both multiples of PageBytes.
+type Range struct{ Off, Len uint64 }
+
+// A Memory is one canister memory. The zero Memory is not usable; see Open.
+type Memory struct {
+	path    string
+	backend Backend
+
+	// io serialises what writes files: Publish, the linking step of Checkpoint, Prepare.
+	io sync.Mutex
+	// mu lets queries start while io is held, except while work changes.
+	mu      sync.RWMutex
+	work    *inode
+	size    uint64 // published
+	torn    error  // a Publish failed half-way: the file is neither old nor new
+	queries map[*QueryView]struct{}
+
+	spare   *inode  // the other working file; nil = none
+	stale   pageSet // where the spare differs from the published content
+	changed pageSet // since the last checkpoint
+	low     uint64  // least size since the last checkpoint: beyond it everything is new
+	seq     uint64  // checkpoints taken
+	writes  uint64  // counts what changes the working file
+	synced  uint64  // the value of writes that is known to be on disk
+
+	// The committed layer belongs to the round's goroutine.
+	next    uint64 // committed size
+	fresh   bool   // the overlay lies on zeros, not on the file
+	overlay overlay
+	view    *View
+}
+
+// An inode is one of the two working files. Views remember which one they show.
+type inode struct {
+	path string
+	f    *os.File // nil for the spare
+}
+
+// Open opens the memory whose working file is at path, or makes an empty one if there is
+// no such file. The content of a file that is there counts as changed since the last
+// checkpoint; see OpenCheckpoint for the other case.
+func Open(path string, b Backend) (*Memory, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("heap: %w", err)
+	}
+	m, err := newMemory(path, b, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil
+}
+
+func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("heap: %w", err)
+	}
+	size := uint64(st.Size())
+	if !st.Mode().IsRegular() || size%types.WasmPageBytes != 0 || size > MaxBytes {
+		return nil, fmt.Errorf("heap: %s: %d bytes, want a regular file of whole 64-KiB pages, at most %d bytes", path, size, uint64(MaxBytes))
+	}
+	if b == Auto {
+		b = Best()
+	}
+	// A spare of an earlier process cannot be trusted to be what it was.
+	if err := remove(path+spareSuffix, path+tempSuffix); err != nil {
+		return nil, err
+	}
+	return &Memory{
+		path: path, backend: b, work: &inode{path, f}, size: size, next: size,
+		queries: map[*QueryView]struct{}{}, writes: 1, stale: pageSet{}, changed: pageSet{},
+	}, nil
+}
+
+// Size is the published size in bytes.
+func (m *Memory) Size() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.size
+}
+
+// CommittedSize is the size in bytes after the last Commit. It belongs to the
+// round's goroutine.
+func (m *Memory) CommittedSize() uint64 { return m.next }
+
+// Close closes the memory and all its views, whose bytes must not be touched any more.
+// What was not published is lost; the published content stays at the path of Open.
+func (m *Memory) Close() error {
+	var errs []error
+	if m.view != nil {
+		errs = append(errs, m.view.Close())
+	}
+	m.io.Lock()
+	defer m.io.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for q := range m.queries {
+		delete(m.queries, q)
+		errs = append(errs, q.s.close())
+	}
+	if m.work != nil {
+		errs = append(errs, m.work.f.Close())
+		if m.work.path != m.path {
+			errs = append(errs, os.Rename(m.work.path, m.path))
+		}
+		m.work = nil
+	}
+	m.overlay.reset()
+	return errors.Join(errs...)
+}
+
+// Remove closes the memory and removes its working files. Checkpoints stay.
+func (m *Memory) Remove() error {
+	return errors.Join(m.Close(), remove(m.path, m.path+spareSuffix, m.path+tempSuffix))
+}
+
+// remove removes what there is of the files.
+func remove(paths ...string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("heap: %w", err)
+		}
+	}
+	return nil
+}
+
+// ReadCommitted fills b with the committed content from off on; bytes beyond the
+// committed size read as zero. It belongs to the round's goroutine.
+func (m *Memory) ReadCommitted(b []byte, off uint64) error {
+	for len(b) > 0 {
+		in := off % PageBytes
+		n := min(uint64(len(b)), PageBytes-in)
+		if page := m.overlay.page(off / PageBytes); page != nil {
+			copy(b[:n], page[in:])
+			b, off = b[n:], off+n
+			continue
+		}
+		// One read for all the pages up to the next one of the overlay.
+		for n < uint64(len(b)) && m.overlay.page((off+n)/PageBytes) == nil {
+			n += min(uint64(len(b))-n, PageBytes)
+		}
+		if err := m.readBase(b[:n], off); err != nil {
+			return err
+		}
+		b, off = b[n:], off+n
+	}
+	return nil
+}
+
+// readBase reads what lies under the overlay.
+func (m *Memory) readBase(b []byte, off uint64) error {
+	n := uint64(0)
+	if !m.fresh && off < m.size {
+		n = min(uint64(len(b)), m.size-off)
+		if _, err := m.work.f.ReadAt(b[:n], int64(off)); err != nil {
+			return fmt.Errorf("heap: %s: reading %d bytes at %d: %w", m.path, n, off, err)
+		}
+	}
+	clear(b[n:])
+	return nil
+}

@@ -1,0 +1,122 @@
+//go:build unix
+
+package heap
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+
+	"portico/node/types"
+)
+
+const chunkPages = types.MiB / PageBytes
+
+// overlay holds the pages changed since the last Publish. Pages lie in chunks of
+// 1 MiB, so that a round that changes a lot does not make a lot of garbage.
+type overlay struct {
+	slots  map[uint64]int // page number -> index of its copy
+	chunks [][]byte
+}
+
+// page is the copy of page p, or nil.
+func (o *overlay) page(p uint64) []byte {
+	i, ok := o.slots[p]
+	if !ok {
+		return nil
+	}
+	return o.at(i)
+}
+
+func (o *overlay) at(i int) []byte {
+	off := i % chunkPages * PageBytes
+	return o.chunks[i/chunkPages][off : off+PageBytes : off+PageBytes]
+}
+
+func (o *overlay) put(p uint64, content []byte) {
+	i, ok := o.slots[p]
+	if !ok {
+		if o.slots == nil {
+			o.slots = map[uint64]int{}
+		}
+		i = len(o.slots)
+		if i/chunkPages == len(o.chunks) {
+			o.chunks = append(o.chunks, make([]byte, chunkPages*PageBytes))
+		}
+		o.slots[p] = i
+	}
+	copy(o.at(i), content)
+}
+
+// reset empties the overlay and keeps one chunk for the next round.
+func (o *overlay) reset() {
+	o.chunks = slices.Clip(o.chunks[:min(1, len(o.chunks))])
+	if len(o.slots) > chunkPages {
+		o.slots = nil // a map never shrinks
+	}
+	clear(o.slots)
+}
+
+// pages are the page numbers in order.
+func (o *overlay) pages() []uint64 { return slices.Sorted(maps.Keys(o.slots)) }
+
+// ranges are the pages as ranges, in order.
+func (o *overlay) ranges() []Range {
+	var rs []Range
+	for _, p := range o.pages() {
+		rs = appendRange(rs, p*PageBytes, PageBytes)
+	}
+	return rs
+}
+
+// appendRange appends to ordered ranges, joining what touches.
+func appendRange(rs []Range, off, n uint64) []Range {
+	if k := len(rs); k > 0 && rs[k-1].Off+rs[k-1].Len == off {
+		rs[k-1].Len += n
+		return rs
+	}
+	return append(rs, Range{off, n})
+}
+
+// pageSet is a set of pages: a sparse bitmap.
+type pageSet map[uint64]uint64
+
+// add adds the pages of r.
+func (s pageSet) add(r Range) {
+	for p, end := r.Off/PageBytes, (r.Off+r.Len+PageBytes-1)/PageBytes; p < end; {
+		n := min(64-p%64, end-p)
+		s[p/64] |= (^uint64(0) >> (64 - n)) << (p % 64)
+		p += n
+	}
+}
+
+// ranges are the pages of the set in order.
+func (s pageSet) ranges() []Range {
+	var rs []Range
+	for _, w := range slices.Sorted(maps.Keys(s)) {
+		for set := s[w]; set != 0; {
+			first := uint64(bits.TrailingZeros64(set))
+			n := uint64(bits.TrailingZeros64(^(set >> first)))
+			rs = appendRange(rs, (w*64+first)*PageBytes, n*PageBytes)
+			if first+n >= 64 {
+				break
+			}
+			set &^= (1<<n - 1) << first
+		}
+	}
+	return rs
+}
+
+// within cuts ordered ranges off at size, in place.
+func within(rs []Range, size uint64) []Range {
+	for i, r := range rs {
+		if r.Off >= size {
+			return rs[:i]
+		}
+		if r.Off+r.Len > size {
+			rs[i].Len = size - r.Off
+			return rs[:i+1]
+		}
+	}
+	return rs
+}

@@ -1,0 +1,112 @@
+//go:build unix
+
+package heap
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// A QueryView is a private mapping of the published content for one query at a time,
+// meant to be pooled. One goroutine uses it at a time.
+type QueryView struct {
+	m       *Memory
+	s       space
+	size    uint64 // current
+	reached uint64 // largest size since Refresh
+
+	// What the mapping shows; written with m.mu held.
+	on    *inode
+	shown uint64
+	used  atomic.Bool
+}
+
+// Query makes a view for queries with room for maxBytes (whole 64-KiB pages). It must
+// be refreshed before it is used.
+func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
+	s, err := newSpace(m.backend, false, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	q := &QueryView{m: m, s: s}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.work == nil {
+		return nil, errors.Join(fmt.Errorf("heap: %s: closed", m.path), s.close())
+	}
+	m.queries[q] = struct{}{}
+	return q, nil
+}
+
+// Refresh forgets what the last query wrote, shows the content published now and keeps
+// showing it until Idle or the next Refresh.
+func (q *QueryView) Refresh() error {
+	q.used.Store(false)
+	// While the view is idle nothing can put pages into it, so this needs no lock.
+	dropped := q.s.lazy() && q.on != nil
+	if dropped {
+		if err := q.s.drop(within([]Range{{0, q.reached}}, q.reached)); err != nil {
+			return fmt.Errorf("%s: %w", q.m.path, err)
+		}
+	}
+	m := q.m
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	switch {
+	case m.work == nil:
+		return fmt.Errorf("heap: %s: closed", m.path)
+	case m.torn != nil:
+		return fmt.Errorf("heap: %s: not readable until published again: %w", m.path, m.torn)
+	case m.size > uint64(len(q.s.bytes())):
+		return fmt.Errorf("heap: %s: a query view of at most %d bytes for a memory of %d", m.path, len(q.s.bytes()), m.size)
+	}
+	if !dropped || q.on != m.work || q.shown != m.size {
+		if err := q.s.show(m.work.f, m.size); err != nil {
+			q.on = nil
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
+		q.on, q.shown = m.work, m.size
+	}
+	q.size, q.reached = m.size, m.size
+	q.used.Store(true)
+	return nil
+}
+
+// Idle ends the use of the view: from now on its content may change under it.
+func (q *QueryView) Idle() { q.used.Store(false) }
+
+// Bytes is the current extent. Its address never changes while the view is open.
+func (q *QueryView) Bytes() []byte { return q.s.bytes()[:q.size:q.size] }
+
+// Reallocate is as for View.
+func (q *QueryView) Reallocate(size uint64) []byte {
+	if size > uint64(len(q.s.bytes())) {
+		return nil
+	}
+	q.size = max(size, q.size)
+	q.reached = max(q.reached, q.size)
+	return q.s.bytes()[:size:size]
+}
+
+// Grow is as for View.
+func (q *QueryView) Grow(size uint64) error {
+	if size < q.size || q.Reallocate(size) == nil {
+		return fmt.Errorf("heap: %s: growing a query view from %d to %d bytes, at most %d", q.m.path, q.size, size, len(q.s.bytes()))
+	}
+	return nil
+}
+
+// Free does nothing; see Close.
+func (q *QueryView) Free() {}
+
+// Close closes the view.
+func (q *QueryView) Close() error {
+	q.m.mu.Lock()
+	defer q.m.mu.Unlock()
+	if _, ok := q.m.queries[q]; !ok {
+		return nil
+	}
+	delete(q.m.queries, q)
+	return q.s.close()
+}

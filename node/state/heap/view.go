@@ -1,0 +1,271 @@
+//go:build unix
+
+package heap
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"portico/node/types"
+)
+
+// Tracked says who notices the writes to a View.
+type Tracked uint8
+
+const (
+	// KernelTracked views may be written by anybody in this process.
+	KernelTracked Tracked = iota
+	// HostTracked views are written by host functions only, which call MarkDirty for
+	// what they write: no scan, and a cost that does not depend on the size at all.
+	HostTracked
+)
+
+// A View is the one place where a memory is written. It satisfies the linear memory
+// interface that Wasm runtimes take (Reallocate, Free).
+type View struct {
+	m       *Memory
+	s       space
+	size    uint64
+	reached uint64 // largest size since the last Commit or Rollback
+	hosted  bool
+	marked  pageSet // hosted: written since the last Commit or Rollback
+	pending pageSet // tracked: seen to be written, but neither committed nor rolled back
+
+	// replaced: all content since the last Commit or Rollback began with zeros.
+	replaced bool
+	// broken: the mapping could not be made; only Rollback helps.
+	broken error
+}
+
+// Update opens the updating view, showing the committed content, with room for maxBytes (whole
+// 64-KiB pages). Only address space is taken, not memory. A second open view is an error.
+func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
+	if m.view != nil {
+		return nil, fmt.Errorf("heap: %s: there is an updating view already", m.path)
+	}
+	if maxBytes < m.next {
+		return nil, fmt.Errorf("heap: %s: a view of at most %d bytes for a memory of %d", m.path, maxBytes, m.next)
+	}
+	hosted := len(how) > 0 && how[0] == HostTracked
+	s, err := newSpace(m.backend, !hosted, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	v := &View{m: m, s: s, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
+	if err := v.rebuild(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	m.view = v
+	return v, nil
+}
+
+// Bytes is the current extent. Its address never changes while the view is open.
+func (v *View) Bytes() []byte { return v.s.bytes()[:v.size:v.size] }
+
+// Size is the current size in bytes.
+func (v *View) Size() uint64 { return v.size }
+
+// Reallocate makes the view at least size bytes large and returns the first size
+// bytes, or nil if that is beyond maxBytes. It never shrinks the content: a Wasm
+// runtime starts with the module's least size, whatever the memory holds.
+func (v *View) Reallocate(size uint64) []byte {
+	if size > uint64(len(v.s.bytes())) {
+		return nil
+	}
+	v.resize(max(size, v.size))
+	return v.s.bytes()[:size:size]
+}
+
+// Free does nothing: the view outlives the instance that used it. See Close.
+func (v *View) Free() {}
+
+// Grow makes the view size bytes large, whole 64-KiB pages; new bytes are zero.
+func (v *View) Grow(size uint64) error {
+	if size < v.size || size%types.WasmPageBytes != 0 || size > uint64(len(v.s.bytes())) {
+		return fmt.Errorf("heap: %s: growing from %d to %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, v.size, size, len(v.s.bytes()))
+	}
+	v.resize(size)
+	return nil
+}
+
+func (v *View) resize(size uint64) {
+	v.size = size
+	v.reached = max(v.reached, size)
+}
+
+// MarkDirty says that n bytes from off on were or will be written. Only HostTracked views
+// need it; bytes outside the current extent are ignored.
+func (v *View) MarkDirty(off, n uint64) {
+	if v.hosted && n > 0 && off < v.size {
+		v.marked.add(Range{off, min(n, v.size-off)})
+	}
+}
+
+// Replace makes the content size zero bytes (whole 64-KiB pages): an installation
+// that keeps nothing. Commit and Rollback work as for any other change.
+func (v *View) Replace(size uint64) error {
+	if size%types.WasmPageBytes != 0 || size > uint64(len(v.s.bytes())) {
+		return fmt.Errorf("heap: %s: replacing by %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, size, len(v.s.bytes()))
+	}
+	if err := v.s.show(nil, 0); err != nil {
+		v.broken = fmt.Errorf("%s: %w", v.m.path, err)
+		return v.broken
+	}
+	v.size = size
+	v.settled()
+	v.replaced = true
+	return nil
+}
+
+// Clear is Replace with no content at all: an uninstallation.
+func (v *View) Clear() error { return v.Replace(0) }
+
+// Commit keeps what was changed since the last Commit or Rollback and returns the
+// number of pages that differ (after a Replace: that are not zero).
+func (v *View) Commit() (pages int, err error) {
+	m := v.m
+	changed, same, err := v.changes()
+	if err != nil {
+		return 0, err
+	}
+	if v.replaced {
+		m.overlay.reset()
+		m.fresh = true
+	}
+	for _, r := range changed {
+		for off := r.Off; off < r.Off+r.Len; off += PageBytes {
+			m.overlay.put(off/PageBytes, v.s.bytes()[off:off+PageBytes])
+		}
+		pages += int(r.Len / PageBytes)
+	}
+	m.next = v.size
+	v.settled()
+	if v.s.lazy() {
+		// Written with what was there before: give the memory back.
+		return pages, v.s.drop(same)
+	}
+	return pages, nil
+}
+
+// Rollback makes content and size what they were after the last Commit.
+func (v *View) Rollback() error {
+	if v.replaced || v.broken != nil {
+		return v.rebuild()
+	}
+	rs, err := v.candidates()
+	if err != nil {
+		return err
+	}
+	var drops []Range
+	mem := v.s.bytes()
+	for _, r := range rs {
+		for off := r.Off; off < r.Off+r.Len; off += PageBytes {
+			if page := v.m.overlay.page(off / PageBytes); page == nil {
+				drops = appendRange(drops, off, PageBytes)
+			} else if !bytes.Equal(page, mem[off:off+PageBytes]) {
+				copy(mem[off:], page)
+			}
+		}
+	}
+	if err := v.s.drop(drops); err != nil {
+		return err
+	}
+	v.size = v.m.next
+	v.settled()
+	return nil
+}
+
+// Close closes the view. What was not committed is forgotten; the committed content
+// stays with the Memory.
+func (v *View) Close() error {
+	if v.m.view != v {
+		return nil
+	}
+	v.m.view = nil
+	return v.s.close()
+}
+
+// rebuild shows the committed content on a new mapping.
+func (v *View) rebuild() error {
+	m := v.m
+	f, size := m.work.f, m.size
+	if m.fresh {
+		f, size = nil, 0
+	}
+	if err := v.s.show(f, size); err != nil {
+		v.broken = fmt.Errorf("%s: %w", m.path, err)
+		return v.broken
+	}
+	for _, p := range m.overlay.pages() {
+		copy(v.s.bytes()[p*PageBytes:], m.overlay.page(p))
+	}
+	v.size = m.next
+	v.settled()
+	v.broken = nil
+	return nil
+}
+
+// settled notes that view and committed content are the same.
+func (v *View) settled() {
+	clear(v.marked)
+	clear(v.pending)
+	v.replaced = false
+	v.reached = v.size
+}
+
+// candidates are the pages that may differ from the committed content. They stay
+// candidates until settled.
+func (v *View) candidates() ([]Range, error) {
+	if v.broken != nil {
+		return nil, v.broken
+	}
+	if v.hosted {
+		return v.marked.ranges(), nil
+	}
+	rs, err := v.s.touched(v.reached)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", v.m.path, err)
+	}
+	if len(v.pending) == 0 {
+		return rs, nil
+	}
+	all := pageSet{}
+	for _, r := range append(rs, v.pending.ranges()...) {
+		all.add(r)
+	}
+	return all.ranges(), nil
+}
+
+// compareBytes is how much committed content is read at once.
+const compareBytes = 64 * PageBytes
+
+// changes splits the candidates into pages that differ from the committed content and pages
+// outside the overlay that do not.
+func (v *View) changes() (changed, same []Range, err error) {
+	rs, err := v.candidates()
+	if err != nil {
+		return nil, nil, err
+	}
+	mem := v.s.bytes()
+	was := make([]byte, compareBytes)
+	for _, r := range within(rs, v.size) {
+		for off, end := r.Off, r.Off+r.Len; off < end; {
+			n := min(end-off, compareBytes)
+			if !v.replaced {
+				if err := v.m.ReadCommitted(was[:n], off); err != nil {
+					return nil, nil, err
+				}
+			}
+			for i := uint64(0); i < n; i += PageBytes {
+				if !bytes.Equal(mem[off+i:off+i+PageBytes], was[i:i+PageBytes]) {
+					changed = appendRange(changed, off+i, PageBytes)
+				} else if v.replaced || v.m.overlay.page((off+i)/PageBytes) == nil {
+					same = appendRange(same, off+i, PageBytes)
+				}
+			}
+			off += n
+		}
+	}
+	return changed, same, nil
+}
