@@ -200,29 +200,34 @@ func (d *decoder) scalar(t Prim) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	return fixedOf(t, v), nil
+}
+
+// fixedOf is the number of a type of fixed size with the given bits.
+func fixedOf(t Prim, bits uint64) Value {
 	switch t {
 	case Nat8Type:
-		return Nat8(v), nil
+		return Nat8(bits)
 	case Nat16Type:
-		return Nat16(v), nil
+		return Nat16(bits)
 	case Nat32Type:
-		return Nat32(v), nil
+		return Nat32(bits)
 	case Nat64Type:
-		return Nat64(v), nil
+		return Nat64(bits)
 	case Int8Type:
-		return Int8(v), nil
+		return Int8(bits)
 	case Int16Type:
-		return Int16(v), nil
+		return Int16(bits)
 	case Int32Type:
-		return Int32(v), nil
+		return Int32(bits)
 	case Int64Type:
-		return Int64(v), nil
+		return Int64(bits)
 	case Float32Type:
-		return Float32(math.Float32frombits(uint32(v))), nil
+		return Float32(math.Float32frombits(uint32(bits)))
 	case Float64Type:
-		return Float64(math.Float64frombits(v)), nil
+		return Float64(math.Float64frombits(bits))
 	}
-	panic("candid: " + Short(t) + " is not a scalar")
+	panic("candid: " + t.String() + " has no fixed size")
 }
 
 // size is the length in bytes of values of types of fixed size, 0 for others.

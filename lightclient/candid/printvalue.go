@@ -87,6 +87,8 @@ func (p *valuePrinter) value(v Value, t Type) {
 		p.variant(v, t)
 	case Typed:
 		p.value(v.Value, v.Type)
+	case numeral:
+		p.put(string(v))
 	case nil:
 		p.put("nothing")
 	default:
