@@ -72,7 +72,9 @@ func TestPoolReturnsTheLastAnswerWhenAllAreOverloaded(t *testing.T) {
 }
 
 func TestPoolDoesNotFollowRedirects(t *testing.T) {
-	p, err := NewPool([]string{serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) })})
+	p, err := NewPool([]string{serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,69 @@
+// Package gateway is the HTTP gateway: it lets ordinary browsers and tools use
+// canisters over HTTP (HTTP gateway protocol specification).
+//
+// It believes the network's public key and nothing else: neither the replicas
+// that it asks nor, on the way back, itself. A browser that can gets a light
+// client to check everything again.
+package gateway
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"portico/gateway/fetch"
+	"portico/gateway/host"
+	"portico/gateway/serve"
+	"portico/lightclient"
+	"portico/node/crypto/bls"
+)
+
+// Config is what a gateway needs.
+type Config struct {
+	// Domains are the names below which canisters are served, such as "localhost".
+	Domains []string
+	// Aliases are names of canisters beyond those; nil: none.
+	Aliases host.Aliases
+	// Replicas are the base URLs of the replicas behind the gateway; at least one.
+	Replicas []string
+	// RootKey is the public key of the network, DER.
+	RootKey []byte
+	// Worker has the built service worker (see web/ts); nil: the gateway verifies
+	// for everybody.
+	Worker fs.FS
+	// Log is told of problems; nil: nobody.
+	Log *slog.Logger
+	// Now is the clock by which certificates are fresh; nil: time.Now.
+	Now func() time.Time
+}
+
+// New makes the handler of a gateway. The pool's connections close by themselves
+// when they are idle.
+func New(cfg Config) (http.Handler, error) {
+	if len(cfg.RootKey) == 0 {
+		return nil, errors.New("gateway: the root key is missing")
+	}
+	pool, err := fetch.NewPool(cfg.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	deps := serve.Deps{
+		Resolver: &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
+		Canisters: lightclient.New(lightclient.Config{
+			Transport: pool, RootKey: cfg.RootKey, BLS: bls.VerifyBLS, Now: cfg.Now,
+		}),
+		Upstream: pool,
+		Log:      cfg.Log,
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Worker != nil {
+		if deps.Worker, err = serve.LoadWorker(cfg.Worker, cfg.RootKey); err != nil {
+			return nil, err
+		}
+	}
+	return serve.New(deps), nil
+}
