@@ -1,0 +1,305 @@
+package instrument
+
+const (
+	// maxInstructions bounds a function's body (interface specification, "WebAssembly
+	// module requirements").
+	maxInstructions = 1_000_000
+	// maxLocals bounds a function's parameters and locals.
+	maxLocals = 50_000
+
+	// frameUnits is the least that a function's frame costs of the stack's depth.
+	frameUnits = 8
+	// freeUnits is up to where a function that calls no other is not counted: at most
+	// one such frame is on the stack.
+	freeUnits = 1024
+	// briefInstructions is the largest body of a function that does not check.
+	briefInstructions = 100
+)
+
+// function is the rewriting of one body.
+type function struct {
+	*rewriter
+	summary
+	r       *reader
+	typ     funcType
+	locals  []localGroup
+	added   []ValueType     // locals added behind the function's own
+	scratch map[slot]uint32 // added locals by use
+
+	// Code is collected in straight-line stretches: out has what is finished, seg the
+	// current one, which costs cost. The charge goes in front of it once it is complete.
+	out, seg writer
+	cost     uint64
+	head     bool // the current stretch begins the body of a loop
+	begun    bool // the function's first stretch is finished
+	first    uint64
+	control  []frame
+}
+
+type localGroup struct {
+	n   uint32
+	typ ValueType
+}
+
+// frame is an open block.
+type frame struct {
+	op       opcode // opBlock, opLoop, opIf or opElse
+	targeted bool   // a branch leads to the block's end
+}
+
+// summary is what must be known of a body before it is rewritten.
+type summary struct {
+	locals       uint32 // parameters included
+	instructions int
+	loops        bool
+	calls        bool // calls a function other than a host function, and comes back
+}
+
+// units is what a frame of the function costs of the stack's depth. The engine keeps
+// values that live across a call in the frame, 8 bytes or, for a v128, 16 each: those are
+// the locals and, measured on compiled code, far fewer than one in four of the values
+// that instructions make.
+func (s summary) units() uint64 {
+	u := frameUnits + uint64(s.locals) + uint64(s.instructions)/4
+	if !s.calls && u <= freeUnits {
+		return 0
+	}
+	return u
+}
+
+// brief functions do not check the counter when they begin: whoever calls them in a
+// loop does.
+func (s summary) brief() bool {
+	return !s.calls && !s.loops && s.instructions <= briefInstructions
+}
+
+// rewriteBody appends the instrumented body of the module's own function i.
+func (rw *rewriter) rewriteBody(code *writer, i uint32, b body) error {
+	f := &function{rewriter: rw, typ: rw.types[rw.functions[i]], scratch: map[slot]uint32{}}
+	f.r = &reader{b: b.code, base: b.offset}
+	f.readLocals()
+	if err := f.scan(); err != nil {
+		return err
+	}
+	var ins instruction
+	for f.r.more() {
+		rw.ops.next(f.r, &ins)
+		if f.r.err != nil {
+			break
+		}
+		f.rewriteInstruction(&ins)
+	}
+	if err := f.r.finish("a function body"); err != nil {
+		return err
+	}
+	f.assemble(code)
+	return nil
+}
+
+func (f *function) readLocals() {
+	total := uint64(len(f.typ.params))
+	for n := f.r.count("groups of locals"); n > 0 && f.r.err == nil; n-- {
+		g := localGroup{f.r.u32(), f.r.valueType()}
+		total += uint64(g.n)
+		if total > maxLocals {
+			f.r.failf("a function has more than %d parameters and locals", maxLocals)
+		}
+		f.locals = append(f.locals, g)
+	}
+	f.summary.locals = uint32(total)
+}
+
+// scan reads the body once to check its nesting and to summarise it.
+func (f *function) scan() error {
+	r := *f.r
+	var ins instruction
+	depth := 0
+	for r.more() && depth >= 0 {
+		f.ops.next(&r, &ins)
+		f.instructions++
+		switch ins.op {
+		case opBlock, opLoop, opIf:
+			depth++
+			f.loops = f.loops || ins.op == opLoop
+		case opEnd:
+			depth--
+		case opCall:
+			f.calls = f.calls || int64(ins.a) >= int64(len(f.imports))
+		case opCallIndirect:
+			f.calls = true
+		}
+		if f.instructions > maxInstructions {
+			r.failf("a function body has more than %d instructions", maxInstructions)
+		}
+	}
+	if r.err == nil && depth >= 0 {
+		r.failf("a function body ends inside a block")
+	}
+	return r.finish("a function body after its end")
+}
+
+// assemble puts the parts of the body together:
+//
+//	charge and check; block; body; end; restore the depth; end
+//
+// The inner block catches branches to the function's own label, which is how `return`
+// leaves too, so that the depth is restored on every way out.
+func (f *function) assemble(code *writer) {
+	var body writer
+	body.unsigned(uint64(len(f.locals) + len(f.added)))
+	for _, g := range f.locals {
+		body.unsigned(uint64(g.n))
+		body.put(g.typ.code())
+	}
+	var entry writer
+	f.enter(&entry)
+	for _, t := range f.added {
+		body.put(1, t.code())
+	}
+	body.put(entry...)
+	units := f.units()
+	if units > 0 {
+		body.put(byte(opBlock))
+		switch results := f.typ.results; len(results) {
+		case 0:
+			body.put(0x40)
+		case 1:
+			body.put(results[0].code())
+		default:
+			body.signed(int64(f.typeIndex(funcType{results: results})))
+		}
+	}
+	body.put(f.out...)
+	if units > 0 {
+		f.leave(&body)
+		body.put(byte(opEnd))
+	}
+	code.unsigned(uint64(len(body)))
+	code.put(body...)
+}
+
+// flush ends the current stretch.
+func (f *function) flush() {
+	switch {
+	case !f.begun:
+		f.first, f.begun = f.cost, true
+	case f.head && f.cost == 0:
+		// An empty stretch ends at an inner loop, which checks, or at the end.
+		f.head = false
+	case f.head:
+		f.charge(&f.out, f.cost)
+		f.head = false
+	default:
+		f.spend(&f.out, f.cost)
+	}
+	f.out.put(f.seg...)
+	f.seg = f.seg[:0]
+	f.cost = 0
+}
+
+// spend takes cost off the counter.
+func (f *function) spend(w *writer, cost uint64) {
+	if cost == 0 {
+		return
+	}
+	f.global(w, opGlobalGet, f.counter)
+	f.i64(w, int64(cost))
+	w.put(byte(opI64Sub))
+	f.global(w, opGlobalSet, f.counter)
+}
+
+// charge takes cost off the counter and calls Check if nothing is left.
+func (f *function) charge(w *writer, cost uint64) {
+	left := f.local(slotCounter)
+	f.global(w, opGlobalGet, f.counter)
+	f.i64(w, int64(cost))
+	w.put(byte(opI64Sub))
+	f.index(w, opLocalTee, left)
+	f.global(w, opGlobalSet, f.counter)
+	f.index(w, opLocalGet, left)
+	f.ifNegative(w)
+}
+
+// enter is a function's beginning: it charges the first stretch and the frame.
+func (f *function) enter(w *writer) {
+	units := f.units()
+	switch {
+	case f.brief():
+		f.spend(w, f.first)
+		return
+	case units == 0:
+		f.charge(w, f.first)
+		return
+	}
+	left, depth := f.local(slotCounter), f.local(slotDepth)
+	f.global(w, opGlobalGet, f.counter)
+	f.i64(w, int64(f.first))
+	w.put(byte(opI64Sub))
+	f.index(w, opLocalTee, left)
+	f.global(w, opGlobalSet, f.counter)
+	f.global(w, opGlobalGet, f.depth)
+	f.i64(w, int64(units))
+	w.put(byte(opI64Sub))
+	f.index(w, opLocalTee, depth)
+	f.global(w, opGlobalSet, f.depth)
+	f.index(w, opLocalGet, left)
+	f.index(w, opLocalGet, depth)
+	w.put(byte(opI64Or))
+	f.ifNegative(w)
+}
+
+func (f *function) ifNegative(w *writer) {
+	f.i64(w, 0)
+	w.put(byte(opI64LtS), byte(opIf), 0x40)
+	f.index(w, opCall, f.check)
+	w.put(byte(opEnd))
+}
+
+// leave gives the frame's units back.
+func (f *function) leave(w *writer) {
+	if units := f.units(); units > 0 {
+		f.global(w, opGlobalGet, f.depth)
+		f.i64(w, int64(units))
+		w.put(byte(opI64Add))
+		f.global(w, opGlobalSet, f.depth)
+	}
+}
+
+// slot is a use of an added local.
+type slot struct {
+	use byte
+	typ ValueType
+}
+
+var (
+	slotCounter = slot{'c', I64}
+	slotDepth   = slot{'d', I64}
+)
+
+// local is the index of the added local for a use.
+func (f *function) local(s slot) uint32 {
+	i, ok := f.scratch[s]
+	if !ok {
+		i = f.summary.locals + uint32(len(f.added))
+		f.added = append(f.added, s.typ)
+		f.scratch[s] = i
+	}
+	return i
+}
+
+func (f *function) index(w *writer, op opcode, i uint32) {
+	w.put(byte(op))
+	w.unsigned(uint64(i))
+}
+
+func (f *function) global(w *writer, op opcode, i uint32) { f.index(w, op, i) }
+
+func (f *function) i64(w *writer, v int64) {
+	w.put(byte(opI64Const))
+	w.signed(v)
+}
+
+func (f *function) i32(w *writer, v int32) {
+	w.put(byte(opI32Const))
+	w.signed(int64(v))
+}
