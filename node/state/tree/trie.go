@@ -32,6 +32,8 @@ type Node struct {
 	Sub   *Trie
 	// IsSub tells an empty subtree from an empty value.
 	IsSub bool
+	// Of is what the node was made of, for readers of the same height. It is not hashed.
+	Of any
 }
 
 // Leaf is a value.

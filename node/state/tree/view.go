@@ -125,8 +125,23 @@ func principals(ids []principal.ID) []byte {
 	return b
 }
 
+// Request is what the tree's height knows of an ingress message, or nil.
+func (v *View) Request(id types.RequestID) *state.IngressEntry {
+	n := v.requests.Get(string(id[:]))
+	if n == nil {
+		return nil
+	}
+	return n.Of.(*state.IngressEntry)
+}
+
 // request is the subtree /request_status/<id>.
 func request(e *state.IngressEntry) *Node {
+	n := requestStatus(e)
+	n.Of = e
+	return n
+}
+
+func requestStatus(e *state.IngressEntry) *Node {
 	status := Leaf([]byte(e.Status.String()))
 	switch {
 	case e.Status == state.Rejected:

@@ -1,0 +1,98 @@
+// Package execution runs canisters: messages, tasks, queries, and the management
+// canister's methods (interface specification, "Canister interface" and "The IC
+// management canister").
+//
+// What it does to a state.State is a function of its inputs, so that every replica
+// does the same. A failure of this machine (a full disk, an engine that cannot
+// compile what it compiled before) is not a result that replicas could agree on:
+// it panics with *Failure and the node stops.
+package execution
+
+import (
+	"fmt"
+
+	"portico/lightclient/principal"
+	"portico/node/state/heap"
+	"portico/node/types"
+	"portico/node/wasm"
+)
+
+// Subnet is what execution must know of the subnet.
+type Subnet struct {
+	ID      types.SubnetID
+	RootKey []byte // DER
+	// CostNodes is the number of nodes that prices are reckoned for.
+	CostNodes uint64
+	// FirstCanister and LastCanister are the canister indices the subnet hosts.
+	FirstCanister, LastCanister uint64
+	// Provisional allows the provisional_* methods: development networks only.
+	Provisional bool
+}
+
+// Hosts reports whether a canister id belongs to the subnet.
+func (s Subnet) Hosts(id types.CanisterID) bool {
+	n, ok := id.CanisterIndex()
+	return ok && n >= s.FirstCanister && n <= s.LastCanister
+}
+
+// Memories gives out the files that hold canisters' memories.
+type Memories interface {
+	Heap(id types.CanisterID) (*heap.Memory, error)
+	Stable(id types.CanisterID) (*heap.Memory, error)
+	// Remove closes and deletes both.
+	Remove(id types.CanisterID) error
+}
+
+// Parallel calls work(0), …, work(n-1), some at the same time, and returns when all have.
+type Parallel func(n int, work func(i int))
+
+// Deps is what an Executor is made of.
+type Deps struct {
+	Subnet   Subnet
+	Engine   *wasm.Engine
+	Memories Memories
+	Parallel Parallel
+}
+
+// Failure is the panic value when this machine could not do what it must.
+type Failure struct {
+	Canister principal.ID
+	Err      error
+}
+
+// Error says what failed for which canister.
+func (f *Failure) Error() string { return fmt.Sprintf("canister %s: %v", f.Canister, f.Err) }
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+func must(id principal.ID, err error) {
+	if err != nil {
+		panic(&Failure{id, err})
+	}
+}
+
+// Limits of execution (resource limits of the Internet Computer).
+const (
+	maxUpdateInstructions  = 40_000_000_000
+	maxQueryInstructions   = 5_000_000_000
+	maxInspectInstructions = 200_000_000
+	maxInstallInstructions = 300_000_000_000
+
+	maxReplyBytes      = 2 * types.MiB
+	maxQueryReplyBytes = 3 * types.MiB
+	maxCallBytes       = 10 * types.MiB
+	maxStableBytes     = 500 * types.GiB
+	maxModuleBytes     = 100 * types.MiB
+	// MaxHeapBytes is the largest heap: 65,535 pages, the most that 32-bit
+	// addresses reach with one page to spare for trapping.
+	MaxHeapBytes = 65_535 * types.WasmPageBytes
+
+	// maxQueuedCalls is how many calls between two canisters may wait.
+	maxQueuedCalls = 500
+	// maxCallsPerMessage bounds what one message may call.
+	maxCallsPerMessage = 2000
+
+	stableAccessPerMessage = 2 * types.GiB
+	stableAccessPerUpgrade = 8 * types.GiB
+)

@@ -1,0 +1,295 @@
+package execution
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	"portico/lightclient/principal"
+	"portico/node/state"
+	"portico/node/state/heap"
+	"portico/node/types"
+	"portico/node/wasm"
+	"portico/node/wasm/ic0"
+)
+
+// An InstallMode says what becomes of what a canister holds.
+type InstallMode uint8
+
+// The modes.
+const (
+	Install InstallMode = iota + 1
+	Reinstall
+	Upgrade
+)
+
+// Persistence says what an upgrade does to the heap.
+type Persistence uint8
+
+// The choices of wasm_memory_persistence.
+const (
+	PersistenceUnset Persistence = iota
+	PersistenceKeep
+	PersistenceReplace
+)
+
+// Installation is a call of install_code.
+type Installation struct {
+	Mode           InstallMode
+	Module         []byte // as uploaded
+	Arg            []byte
+	By             state.Origin
+	ByVersion      *uint64
+	SkipPreUpgrade bool
+	Persistence    Persistence
+}
+
+// enhancedPersistence is the custom section by which Motoko says that it keeps its
+// heap over upgrades.
+const enhancedPersistence = "enhanced-orthogonal-persistence"
+
+// Install installs code, all or nothing, and reports the instructions it took.
+func (x *Executor) Install(c *state.Canister, in Installation, now types.Time) (uint64, *types.Reject) {
+	if rej := x.installable(c, in); rej != nil {
+		return 0, rej
+	}
+	hash := types.Hash(sha256.Sum256(in.Module))
+	module, err := x.compile(hash, in.Module)
+	if err != nil {
+		var invalid *wasm.Invalid
+		if !errors.As(err, &invalid) {
+			panic(&Failure{c.ID, err})
+		}
+		return 0, types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: %s", c.ID, invalid.Reason)
+	}
+	if rej := x.persistable(c, in, module); rej != nil {
+		return 0, rej
+	}
+	prepaid := x.costs.Execution(maxInstallInstructions, module.Info().Memory64)
+	if c.Cycles.Sub(x.costs.FreezingThreshold(c)).Cmp(prepaid) < 0 {
+		return 0, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: installing code needs %s cycles above its freezing threshold of %s, but its balance is %s", c.ID, prepaid, x.costs.FreezingThreshold(c), c.Cycles)
+	}
+	c.Cycles = c.Cycles.Sub(prepaid)
+	s := &installer{x: x, c: c, l: x.open(c.ID), in: in, module: module, hash: hash, now: now, timer: c.Timer, data: c.CertifiedData, balance: c.Cycles}
+	rej := s.run()
+	if rej == nil {
+		s.apply()
+	} else {
+		s.l.rollback(c.ID)
+		s.l.dropInstance(c.ID)
+	}
+	cost := x.costs.Execution(s.used, module.Info().Memory64).Min(prepaid)
+	c.Cycles = c.Cycles.Add(prepaid.Sub(cost))
+	c.Consumed = c.Consumed.Add(cost)
+	return s.used, rej
+}
+
+// installable checks that the mode fits the canister.
+func (x *Executor) installable(c *state.Canister, in Installation) *types.Reject {
+	switch in.Mode {
+	case Install:
+		if c.Code != nil {
+			return types.Rejectf(types.ErrCanisterNonEmpty, "Canister %s cannot be installed because the canister is not empty. Try installing with mode='reinstall' instead.", c.ID)
+		}
+	case Upgrade:
+		if c.Code == nil {
+			return types.Rejectf(types.ErrCanisterWasmModuleNotFound, "Error from Canister %s: Attempted to upgrade, but the canister contains no Wasm module.", c.ID)
+		}
+	case Reinstall:
+	default:
+		panic("execution: unknown install mode")
+	}
+	return nil
+}
+
+// persistable checks wasm_memory_persistence, so that no Motoko heap is lost or
+// misread by mistake.
+func (x *Executor) persistable(c *state.Canister, in Installation, module *wasm.Module) *types.Reject {
+	if in.Mode != Upgrade {
+		return nil
+	}
+	switch {
+	case in.Persistence == PersistenceKeep && !hasSection(module, enhancedPersistence):
+		return types.Rejectf(types.ErrCanisterContractViolation, "Error from Canister %s: Invalid upgrade option: The `wasm_memory_persistence: opt Keep` upgrade option requires that the new canister module supports enhanced orthogonal persistence.", c.ID)
+	case in.Persistence == PersistenceUnset && hasSection(x.Module(c.ID, c.Code), enhancedPersistence):
+		return types.Rejectf(types.ErrCanisterContractViolation, "Error from Canister %s: Missing upgrade option: Enhanced orthogonal persistence requires the `wasm_memory_persistence` upgrade option.", c.ID)
+	}
+	return nil
+}
+
+func hasSection(m *wasm.Module, name string) bool {
+	for _, s := range m.Info().Custom {
+		if s.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// installer carries one installation through its steps.
+type installer struct {
+	x      *Executor
+	c      *state.Canister
+	l      *live
+	in     Installation
+	module *wasm.Module
+	hash   types.Hash
+	now    types.Time
+
+	instance *wasm.Instance
+	timer    uint64
+	data     []byte
+	balance  types.Cycles
+	used     uint64
+	log      [][]byte
+}
+
+func (s *installer) run() *types.Reject {
+	if s.in.Mode == Upgrade && !s.in.SkipPreUpgrade && s.x.Module(s.c.ID, s.c.Code).Info().PreUpgrade {
+		old := s.x.instanceFor(s.c, s.l)
+		if rej := s.step(old, ic0.PreUpgrade, s.c.Version, exported("canister_pre_upgrade")); rej != nil {
+			return rej
+		}
+	}
+	s.timer = 0
+	if s.in.Mode != Upgrade {
+		s.data = nil
+	}
+	if rej := s.instantiate(); rej != nil {
+		return rej
+	}
+	info := s.module.Info()
+	if info.Start {
+		if rej := s.step(s.instance, ic0.Start, s.c.Version+1, func(i *wasm.Instance, call *wasm.Call) wasm.Outcome { return i.Start(call) }); rej != nil {
+			return rej
+		}
+	}
+	switch {
+	case s.in.Mode == Upgrade && info.PostUpgrade:
+		return s.step(s.instance, ic0.Init, s.c.Version+1, exported("canister_post_upgrade"))
+	case s.in.Mode != Upgrade && info.Init:
+		return s.step(s.instance, ic0.Init, s.c.Version+1, exported("canister_init"))
+	}
+	return nil
+}
+
+// step runs one entry point; its effects accumulate until apply.
+func (s *installer) step(i *wasm.Instance, context ic0.Context, version uint64, f entryPoint) *types.Reject {
+	env := s.x.env(s.c, context, s.now)
+	env.Arg, env.Caller, env.Version = s.in.Arg, s.in.By.Sender, version
+	env.Timer, env.CertifiedData, env.Balance = s.timer, s.data, s.balance
+	env.Limits.MaxStableReadBytes, env.Limits.MaxStableWriteBytes = stableAccessPerUpgrade, stableAccessPerUpgrade
+	used, rej := s.x.runOn(i, s.c, s.l, env, maxInstallInstructions-s.used, f)
+	s.used += used
+	s.log = append(s.log, env.Log...)
+	if rej != nil {
+		return rej
+	}
+	s.timer, s.data, s.balance = env.Timer, env.CertifiedData, env.Balance
+	s.c.Consumed = s.c.Consumed.Add(env.Burned)
+	return nil
+}
+
+// instantiate makes the new instance over fresh memory, or over the kept heap.
+func (s *installer) instantiate() *types.Reject {
+	s.l.dropInstance(s.c.ID)
+	info := s.module.Info()
+	keep := s.in.Mode == Upgrade && s.in.Persistence == PersistenceKeep
+	if !keep {
+		must(s.c.ID, s.l.heap.Replace(info.MinPages*types.WasmPageBytes))
+	}
+	if s.in.Mode != Upgrade {
+		must(s.c.ID, s.l.stable.Replace(0))
+	}
+	pages := uint64(len(s.l.heap.Bytes())) / types.WasmPageBytes
+	instance, err := s.module.Instantiate(wasm.InstanceConfig{Memory: s.l.heap, InitialPages: max(pages, info.MinPages)})
+	must(s.c.ID, err)
+	s.l.instance, s.l.module, s.instance = instance, s.hash, instance
+	if keep {
+		return nil
+	}
+	memory := instance.Memory()
+	for _, d := range info.Data {
+		if d.Offset > uint64(len(memory)) || uint64(len(d.Bytes)) > uint64(len(memory))-d.Offset {
+			return types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: a data segment of %d bytes at %d is out of bounds of the memory of %d bytes", s.c.ID, len(d.Bytes), d.Offset, len(memory))
+		}
+		copy(memory[d.Offset:], d.Bytes)
+	}
+	return nil
+}
+
+var changeKinds = map[InstallMode]state.ChangeKind{
+	Install: state.ChangeInstall, Reinstall: state.ChangeReinstall, Upgrade: state.ChangeUpgrade,
+}
+
+// apply makes a successful installation the canister's state.
+func (s *installer) apply() {
+	c := s.c
+	s.l.commit(c)
+	code := &state.Code{
+		ModuleHash: s.hash, Module: s.in.Module, Globals: s.instance.Globals(),
+		HeapBytes: uint64(len(s.l.heap.Bytes())), CustomBytes: customBytes(s.module),
+	}
+	c.Code, c.CertifiedData, c.Timer, c.Cycles = code, s.data, s.timer, s.balance
+	if s.in.Mode != Upgrade {
+		c.Log = nil
+	}
+	c.AppendLog(s.now, s.log)
+	c.Version++
+	c.Installed = s.now
+	c.Record(state.Change{
+		Time: s.now, Version: c.Version, By: s.in.By.Sender, ByCanister: s.in.By.Kind == state.FromCanister,
+		ByVersion: s.in.ByVersion, Kind: changeKinds[s.in.Mode], ModuleHash: s.hash,
+	})
+}
+
+func customBytes(m *wasm.Module) uint64 {
+	n := 0
+	for _, s := range m.Info().Custom {
+		n += len(s.Name) + len(s.Content)
+	}
+	return uint64(n)
+}
+
+// Uninstall removes a canister's code and memories. Its open calls are rejected and
+// their late responses dropped.
+func (x *Executor) Uninstall(c *state.Canister) (out Output) {
+	x.erase(c.ID)
+	c.StableBytes = 0
+	c.Code, c.CertifiedData, c.Timer, c.Chunks, c.Log = nil, nil, 0, nil, nil
+	for _, id := range sortedIDs(c.Contexts) {
+		ctx := c.Contexts[id]
+		if !ctx.Responded {
+			x.respond(ctx, nil, types.Rejectf(types.ErrCanisterRejectedMessage, "Canister %s has been uninstalled.", c.ID), &out)
+		}
+		ctx.Deleted = true
+		if ctx.Outstanding == 0 {
+			delete(c.Contexts, id)
+		}
+	}
+	c.Version++
+	return out
+}
+
+// erase empties a canister's memories.
+func (x *Executor) erase(id principal.ID) {
+	l := x.open(id)
+	l.dropInstance(id)
+	for _, v := range []*heap.View{l.heap, l.stable} {
+		must(id, v.Replace(0))
+		_, err := v.Commit()
+		must(id, err)
+	}
+}
+
+// close removes the memories of a canister that is in no state any more.
+func (x *Executor) close(id principal.ID) {
+	x.mu.Lock()
+	l := x.live[id]
+	delete(x.live, id)
+	x.mu.Unlock()
+	if l != nil {
+		l.dropInstance(id)
+		l.closeQueries(id)
+	}
+	must(id, x.deps.Memories.Remove(id))
+}

@@ -1,0 +1,412 @@
+package execution
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"math/big"
+	"slices"
+	"time"
+
+	"portico/lightclient/principal"
+	"portico/node/state"
+	"portico/node/types"
+)
+
+// Limits of the management canister.
+const (
+	maxChunkBytes  = types.MiB
+	maxChunks      = 100
+	stopTimeout    = 5 * time.Minute
+	nanosPerSecond = 1_000_000_000
+)
+
+func (m *managed) createCanister() *types.Reject {
+	arg, rej := decode[createArg](m)
+	if rej != nil {
+		return rej
+	}
+	if rej := m.senderVersion(arg.SenderVersion); rej != nil {
+		return rej
+	}
+	cost := m.x.costs.CreateCanister()
+	if m.r.Cycles.Cmp(cost) < 0 {
+		return types.Rejectf(types.ErrInsufficientCreateCycles, "Creating a canister requires a fee of %s that is deducted from the canister's initial balance but only %s cycles were received with the create_canister request.", cost, m.r.Cycles)
+	}
+	m.refund = types.Cycles{}
+	return m.create(nil, m.r.Cycles.Sub(cost), arg.Settings, arg.SenderVersion)
+}
+
+func (m *managed) provisionalCreate() *types.Reject {
+	arg, rej := decode[provisionalCreateArg](m)
+	if rej != nil {
+		return rej
+	}
+	if rej := m.senderVersion(arg.SenderVersion); rej != nil {
+		return rej
+	}
+	cycles := types.CyclesOf(provisionalDefaultCycles)
+	if arg.Amount != nil {
+		cycles = types.CyclesOfBig(*arg.Amount)
+	}
+	return m.create(arg.SpecifiedID, cycles, arg.Settings, arg.SenderVersion)
+}
+
+// create makes a canister and answers with its id.
+func (m *managed) create(wanted *principal.ID, cycles types.Cycles, settings *settingsArg, byVersion *uint64) *types.Reject {
+	subnet := m.x.deps.Subnet
+	var id principal.ID
+	switch {
+	case wanted == nil:
+		for id = principal.Canister(m.s.NextCanister); m.s.Canister(id) != nil; id = principal.Canister(m.s.NextCanister) {
+			m.s.NextCanister++
+		}
+		if !subnet.Hosts(id) {
+			return types.Rejectf(types.ErrMaxNumberOfCanistersReached, "the subnet %s has no canister ids left", subnet.ID)
+		}
+		m.s.NextCanister++
+	case !subnet.Hosts(*wanted):
+		return types.Rejectf(types.ErrCanisterRejectedMessage, "The specified id %s is not in the canister ranges of subnet %s", *wanted, subnet.ID)
+	case m.s.Canister(*wanted) != nil:
+		return types.Rejectf(types.ErrCanisterIDAlreadyExists, "Canister %s is already installed", *wanted)
+	default:
+		id = *wanted
+	}
+	c := state.NewCanister(id, m.s.Time)
+	c.Cycles = cycles
+	c.Settings = defaultSettings(m.r.Origin.Sender)
+	if settings != nil {
+		if _, rej := m.apply(c, settings); rej != nil {
+			return rej
+		}
+	}
+	m.s.Add(c)
+	change := m.change(c, state.ChangeCreation, byVersion)
+	change.Controllers = c.Settings.Controllers
+	c.Record(change)
+	return m.answer(canisterArg{id})
+}
+
+func (m *managed) provisionalTopUp() *types.Reject {
+	arg, rej := decode[topUpArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.canister(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	c.Cycles = c.Cycles.Add(types.CyclesOfBig(arg.Amount))
+	return m.answer()
+}
+
+func (m *managed) depositCycles() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.canister(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	c.Cycles = c.Cycles.Add(m.r.Cycles)
+	m.refund = types.Cycles{}
+	return m.answer()
+}
+
+func (m *managed) rawRand() *types.Reject {
+	m.s.AwaitingRandomness = append(m.s.AwaitingRandomness, m.r.Origin)
+	m.pending = true
+	return nil
+}
+
+func (m *managed) updateSettings() *types.Reject {
+	arg, rej := decode[updateSettingsArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	if rej := m.senderVersion(arg.SenderVersion); rej != nil {
+		return rej
+	}
+	controllersChanged, rej := m.apply(c, &arg.Settings)
+	if rej != nil {
+		return rej
+	}
+	c.Version++
+	if controllersChanged {
+		change := m.change(c, state.ChangeControllers, arg.SenderVersion)
+		change.Controllers = c.Settings.Controllers
+		c.Record(change)
+	}
+	return m.answer()
+}
+
+func (m *managed) installCode() *types.Reject {
+	arg, rej := decode[installArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	return m.install(c, arg.Mode, arg.Module, arg.Arg, arg.SenderVersion)
+}
+
+func (m *managed) install(c *state.Canister, mode modeArg, module, arg []byte, byVersion *uint64) *types.Reject {
+	if rej := m.senderVersion(byVersion); rej != nil {
+		return rej
+	}
+	in := Installation{Module: module, Arg: arg, By: m.r.Origin, ByVersion: byVersion}
+	switch {
+	case mode.Install:
+		in.Mode = Install
+	case mode.Reinstall:
+		in.Mode = Reinstall
+	default:
+		in.Mode = Upgrade
+		in.options(*mode.Upgrade)
+	}
+	used, rej := m.x.Install(c, in, m.s.Time)
+	m.out.Instructions += used
+	if rej != nil {
+		return rej
+	}
+	return m.answer()
+}
+
+// options takes over the options of an upgrade; o may be nil.
+func (in *Installation) options(o *upgradeArg) {
+	if o == nil {
+		return
+	}
+	in.SkipPreUpgrade = o.SkipPreUpgrade != nil && *o.SkipPreUpgrade
+	switch {
+	case o.Persistence == nil:
+	case o.Persistence.Keep:
+		in.Persistence = PersistenceKeep
+	default:
+		in.Persistence = PersistenceReplace
+	}
+}
+
+func (m *managed) installChunkedCode() *types.Reject {
+	arg, rej := decode[installChunkedArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Target)
+	if rej != nil {
+		return rej
+	}
+	store := c
+	if arg.Store != nil && *arg.Store != arg.Target {
+		if store, rej = m.chunkStore(*arg.Store); rej != nil {
+			return rej
+		}
+	}
+	var module []byte
+	for _, h := range arg.Chunks {
+		i, ok := findChunk(store, h.Hash)
+		if !ok {
+			return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Chunk hash %x was not found in the store of canister %s", h.Hash, store.ID)
+		}
+		if module = append(module, store.Chunks[i].Data...); len(module) > maxModuleBytes {
+			return types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: the chunks are larger than %d bytes together", c.ID, maxModuleBytes)
+		}
+	}
+	if h := sha256.Sum256(module); !bytes.Equal(h[:], arg.ModuleHash) {
+		return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm module hash %x does not match the given hash %x", h, arg.ModuleHash)
+	}
+	return m.install(c, arg.Mode, module, arg.Arg, arg.SenderVersion)
+}
+
+// chunkStore finds a canister whose chunks the caller may use: it controls it or is it.
+func (m *managed) chunkStore(id principal.ID) (*state.Canister, *types.Reject) {
+	if id == m.r.Origin.Sender {
+		return m.canister(id)
+	}
+	return m.controlled(id)
+}
+
+func findChunk(c *state.Canister, hash []byte) (int, bool) {
+	return slices.BinarySearchFunc(c.Chunks, hash, func(k state.Chunk, h []byte) int { return bytes.Compare(k.Hash[:], h) })
+}
+
+func (m *managed) uploadChunk() *types.Reject {
+	arg, rej := decode[uploadChunkArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.chunkStore(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	if len(arg.Chunk) > maxChunkBytes {
+		return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk size %d exceeds the maximum chunk size of %d", len(arg.Chunk), maxChunkBytes)
+	}
+	hash := sha256.Sum256(arg.Chunk)
+	if i, ok := findChunk(c, hash[:]); !ok {
+		if len(c.Chunks) == maxChunks {
+			return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk store has already reached maximum capacity of %d chunks", maxChunks)
+		}
+		cost := m.x.costs.instructions(perUploadedChunkInstrs, false)
+		if c.Cycles.Sub(m.x.costs.FreezingThreshold(c)).Cmp(cost) < 0 {
+			return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: uploading a chunk costs %s cycles", c.ID, cost)
+		}
+		c.Cycles, c.Consumed = c.Cycles.Sub(cost), c.Consumed.Add(cost)
+		// the argument's bytes go with the message; the chunk stays
+		c.Chunks = slices.Insert(c.Chunks, i, state.Chunk{Hash: hash, Data: bytes.Clone(arg.Chunk)})
+	}
+	return m.answer(chunkHash{hash[:]})
+}
+
+func (m *managed) clearChunkStore() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.chunkStore(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	c.Chunks = nil
+	return m.answer()
+}
+
+func (m *managed) storedChunks() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.chunkStore(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	hashes := []chunkHash{}
+	for _, chunk := range c.Chunks {
+		hashes = append(hashes, chunkHash{chunk.Hash[:]})
+	}
+	return m.answer(hashes)
+}
+
+func (m *managed) uninstallCode() *types.Reject {
+	arg, rej := decode[versionedArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	if rej := m.senderVersion(arg.SenderVersion); rej != nil {
+		return rej
+	}
+	m.out.Append(m.x.Uninstall(c))
+	c.Record(m.change(c, state.ChangeUninstall, arg.SenderVersion))
+	return m.answer()
+}
+
+func (m *managed) startCanister() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	for _, stop := range c.Stops {
+		m.out.answer(stop.Origin, nil, types.Rejectf(types.ErrCanisterStoppingCancelled, "Canister %s's stop request was cancelled because it was started.", c.ID), types.Cycles{})
+	}
+	c.Stops, c.Status = nil, state.Running
+	c.Version++
+	return m.answer()
+}
+
+func (m *managed) stopCanister() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	if rej != nil {
+		return rej
+	}
+	c.Version++
+	if c.Status == state.Stopped {
+		return m.answer()
+	}
+	c.Status = state.Stopping
+	c.Stops = append(c.Stops, state.Stop{Origin: m.r.Origin, Deadline: m.s.Time.Add(stopTimeout)})
+	m.pending = true
+	return nil
+}
+
+// FinishStop stops a stopping canister once nothing is open, or gives up on it.
+func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
+	if len(c.Contexts) == 0 && len(c.Callbacks) == 0 {
+		c.Status = state.Stopped
+		c.Version++
+		for _, stop := range c.Stops {
+			out.answer(stop.Origin, emptyReply(), nil, types.Cycles{})
+		}
+		c.Stops = nil
+		return out
+	}
+	c.Stops = slices.DeleteFunc(slices.Clone(c.Stops), func(stop state.Stop) bool {
+		if stop.Deadline > now {
+			return false
+		}
+		out.answer(stop.Origin, nil, types.Rejectf(types.ErrStopCanisterRequestTimeout, "Stop canister request timed out: canister %s still has open calls", c.ID), types.Cycles{})
+		return true
+	})
+	return out
+}
+
+// emptyReply is the Candid message without values.
+func emptyReply() []byte { return []byte("DIDL\x00\x00") }
+
+func (m *managed) deleteCanister() *types.Reject {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return rej
+	}
+	c, rej := m.controlled(arg.Canister)
+	switch {
+	case rej != nil:
+		return rej
+	case c.ID == m.r.Origin.Sender:
+		return types.Rejectf(types.ErrCanisterInvalidController, "Canister %s cannot delete itself.", c.ID)
+	case c.Status != state.Stopped:
+		return types.Rejectf(types.ErrCanisterNotStopped, "Canister %s must be stopped before it is deleted.", c.ID)
+	case len(c.Inbox) > 0:
+		return types.Rejectf(types.ErrCanisterQueueNotEmpty, "Canister %s has messages in its queues and cannot be deleted now. Please retry after some time", c.ID)
+	}
+	m.s.Metrics.ConsumedCycles = m.s.Metrics.ConsumedCycles.Add(c.Consumed).Add(c.Cycles)
+	m.s.Delete(c.ID)
+	m.x.erase(c.ID)
+	return m.answer()
+}
+
+// ChargeIdle makes a canister pay for its storage; one that cannot is uninstalled.
+func (x *Executor) ChargeIdle(c *state.Canister, nanos uint64) (out Output) {
+	cost := x.costs.IdlePerSecond(c).Mul(nanos).Div(nanosPerSecond)
+	c.Consumed = c.Consumed.Add(cost.Min(c.Cycles))
+	if c.Cycles.Cmp(cost) >= 0 {
+		c.Cycles = c.Cycles.Sub(cost)
+		return out
+	}
+	c.Cycles = types.Cycles{}
+	if c.Code != nil {
+		out = x.Uninstall(c)
+		c.Settings.ComputeAllocation, c.Settings.MemoryAllocation = 0, 0
+		c.Record(state.Change{Version: c.Version, Kind: state.ChangeUninstall, ByCanister: true})
+	}
+	return out
+}
+
+func nat(n uint64) *big.Int { return new(big.Int).SetUint64(n) }

@@ -1,0 +1,59 @@
+package execution
+
+import (
+	"maps"
+	"slices"
+
+	"portico/node/state"
+	"portico/node/types"
+)
+
+// Output is what a message leads to outside its canister: calls, answers to other
+// canisters' calls, and answers to users. Message routing delivers it.
+type Output struct {
+	Requests     []*state.Request
+	Responses    []*state.Response
+	Answers      []Answer
+	Instructions uint64
+	// Messages is the number of messages and tasks that ran.
+	Messages uint64
+}
+
+// Answer decides an ingress message.
+type Answer struct {
+	Request types.RequestID
+	Reply   []byte
+	Reject  *types.Reject
+}
+
+// Append adds what another message led to.
+func (o *Output) Append(p Output) {
+	o.Requests = append(o.Requests, p.Requests...)
+	o.Responses = append(o.Responses, p.Responses...)
+	o.Answers = append(o.Answers, p.Answers...)
+	o.Instructions += p.Instructions
+	o.Messages += p.Messages
+}
+
+// answer sends the answer to a call back to where it came from, with the cycles
+// nobody accepted.
+func (o *Output) answer(to state.Origin, reply []byte, reject *types.Reject, refund types.Cycles) {
+	switch to.Kind {
+	case state.FromUser:
+		o.Answers = append(o.Answers, Answer{to.Request, reply, reject})
+	case state.FromCanister:
+		o.Responses = append(o.Responses, &state.Response{Receiver: to.Sender, Callback: to.Callback, Refund: refund, Reply: reply, Reject: reject})
+	case state.FromSystem:
+	default:
+		panic("execution: origin of unknown kind")
+	}
+}
+
+// Reject answers a request without running it.
+func (o *Output) Reject(r *state.Request, reject *types.Reject) {
+	o.answer(r.Origin, nil, reject, r.Cycles)
+}
+
+func sortedIDs[V any](m map[uint64]V) []uint64 {
+	return slices.Sorted(maps.Keys(m))
+}

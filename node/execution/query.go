@@ -1,0 +1,353 @@
+package execution
+
+import (
+	"portico/lightclient/principal"
+	"portico/node/state"
+	"portico/node/state/heap"
+	"portico/node/types"
+	"portico/node/wasm"
+	"portico/node/wasm/ic0"
+	"portico/node/wasm/instrument"
+)
+
+// Published is the state that queries see: the newest certified one.
+type Published struct {
+	State *state.State
+	// Certificate certifies a canister's certified data.
+	Certificate func(id types.CanisterID) ([]byte, error)
+}
+
+// Publish shows queries a new state: the given canisters have changed since the
+// last one. Queries that run already go on with what they began with.
+func (x *Executor) Publish(p Published, changed []types.CanisterID) {
+	x.publishing.Lock()
+	defer x.publishing.Unlock()
+	for _, id := range changed {
+		if p.State.Canister(id) == nil {
+			x.close(id)
+			continue
+		}
+		x.mu.Lock()
+		l := x.live[id]
+		x.mu.Unlock()
+		if l != nil {
+			must(id, l.heapFile.Publish())
+			must(id, l.stableFile.Publish())
+		}
+	}
+	x.published = p
+}
+
+// Query is a query call.
+type Query struct {
+	Canister     principal.ID
+	Method       string
+	Arg          []byte
+	Sender       principal.ID
+	CallerInfo   []byte
+	CallerSigner principal.ID
+}
+
+// Limits of query call graphs.
+const (
+	maxQueryDepth       = 6
+	maxIdlePerCanister  = 2
+	queryCallCostInstrs = 50_000_000
+)
+
+// Query answers a query call from the published state.
+func (x *Executor) Query(q Query) ([]byte, *types.Reject) {
+	g := &queryGraph{x: x, budget: maxQueryInstructions}
+	defer g.close()
+	entry, rej := g.enter(q.Canister, x.acceptsQuery)
+	if rej != nil {
+		return nil, rej
+	}
+	cert, err := entry.view.Certificate(q.Canister)
+	if err != nil {
+		return nil, types.Rejectf(types.ErrCertifiedStateUnavailable, "no certified state: %v", err)
+	}
+	return g.run(entry, q, cert, 0)
+}
+
+// Inspect runs canister_inspect_message for an ingress message; nil accepts it.
+func (x *Executor) Inspect(q Query) *types.Reject {
+	g := &queryGraph{x: x, budget: maxInspectInstructions}
+	defer g.close()
+	i, rej := g.enter(q.Canister, func(c *state.Canister) *types.Reject { return x.acceptsIngress(c, q) })
+	if rej != nil || !x.Module(i.canister.ID, i.canister.Code).Info().InspectMessage {
+		return rej
+	}
+	env := g.env(i, ic0.Inspect, q)
+	env.Method = q.Method
+	if rej := g.call(i, env, exported("canister_inspect_message")); rej != nil {
+		return rej
+	}
+	if !env.MessageOK {
+		return types.Rejectf(types.ErrCanisterRejectedMessage, "Canister rejected the message")
+	}
+	return nil
+}
+
+// acceptsIngress checks what needs no code to run.
+func (x *Executor) acceptsIngress(c *state.Canister, q Query) *types.Reject {
+	r := &state.Request{Origin: state.Origin{Kind: state.FromUser, Sender: q.Sender}, Method: q.Method}
+	_, rej := x.callable(c, r)
+	if rej == nil && x.costs.Frozen(c) {
+		rej = types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is unable to process ingress messages: it is frozen, its balance of %s cycles is below its freezing threshold", c.ID, c.Cycles)
+	}
+	return rej
+}
+
+// NotFound rejects a call to a canister that does not exist.
+func NotFound(id principal.ID) *types.Reject {
+	return types.Rejectf(types.ErrCanisterNotFound, "Canister %s not found", id)
+}
+
+// acceptsQuery checks what needs no code to run.
+func (x *Executor) acceptsQuery(c *state.Canister) *types.Reject {
+	switch {
+	case c.Code == nil:
+		return types.Rejectf(types.ErrCanisterWasmModuleNotFound, "Error from Canister %s: Attempted to execute a message, but the canister contains no Wasm module.", c.ID)
+	case c.Status != state.Running:
+		code := types.ErrCanisterStopped
+		if c.Status == state.Stopping {
+			code = types.ErrCanisterStopping
+		}
+		return types.Rejectf(code, "Canister %s is %s and takes no queries", c.ID, c.Status)
+	case x.costs.Frozen(c):
+		return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is unable to process query calls because it's frozen. Please top up the canister with cycles and try again.", c.ID)
+	}
+	return nil
+}
+
+// queryGraph is a query call with the queries it calls in turn.
+type queryGraph struct {
+	x      *Executor
+	budget uint64
+	used   []*queryInstance
+}
+
+// queryInstance is an instance over private views of a canister's memories.
+type queryInstance struct {
+	view         Published // what the memories belong to
+	canister     *state.Canister
+	heap, stable *heap.QueryView
+	instance     *wasm.Instance
+	module       types.Hash
+	owner        *live
+	spent        uint64 // instructions
+}
+
+// enter takes an instance of a canister that passes a check, with its memories as
+// they were published together with its state.
+func (g *queryGraph) enter(id principal.ID, check func(*state.Canister) *types.Reject) (*queryInstance, *types.Reject) {
+	g.x.publishing.RLock()
+	defer g.x.publishing.RUnlock()
+	view := g.x.published
+	c := view.State.Canister(id)
+	if c == nil {
+		return nil, NotFound(id)
+	}
+	if rej := check(c); rej != nil {
+		return nil, rej
+	}
+	i := g.acquire(c)
+	i.view, i.canister, i.spent = view, c, 0
+	g.used = append(g.used, i)
+	return i, nil
+}
+
+// acquire takes an idle instance or makes one. The caller holds the lock on
+// publishing, so that memories and state fit together.
+func (g *queryGraph) acquire(c *state.Canister) *queryInstance {
+	l := g.x.open(c.ID)
+	module := g.x.Module(c.ID, c.Code)
+	l.queryMu.Lock()
+	var i *queryInstance
+	if n := len(l.idle); n > 0 {
+		i, l.idle = l.idle[n-1], l.idle[:n-1]
+	}
+	l.queryMu.Unlock()
+	var err error
+	if i == nil {
+		i = &queryInstance{owner: l}
+		i.heap, err = l.heapFile.Query(MaxHeapBytes)
+		must(c.ID, err)
+		i.stable, err = l.stableFile.Query(maxStableBytes)
+		must(c.ID, err)
+	}
+	must(c.ID, i.heap.Refresh())
+	must(c.ID, i.stable.Refresh())
+	if !i.fits(c) {
+		if i.instance != nil {
+			must(c.ID, i.instance.Close())
+		}
+		i.instance, err = module.Instantiate(wasm.InstanceConfig{
+			Memory: i.heap, InitialPages: c.Code.HeapBytes / types.WasmPageBytes, Globals: c.Code.Globals,
+		})
+		must(c.ID, err)
+		i.module = c.Code.ModuleHash
+	} else {
+		i.instance.SetGlobals(c.Code.Globals)
+	}
+	return i
+}
+
+// fits reports whether the instance can serve the canister as it is now. A heap that
+// grew, in an update or in the last query, needs a new instance.
+func (i *queryInstance) fits(c *state.Canister) bool {
+	return i.instance != nil && i.module == c.Code.ModuleHash && i.instance.Reusable() &&
+		uint64(len(i.instance.Memory())) == c.Code.HeapBytes
+}
+
+func (g *queryGraph) close() {
+	for _, i := range g.used {
+		l := i.owner
+		i.heap.Idle()
+		i.stable.Idle()
+		l.queryMu.Lock()
+		keep := len(l.idle) < maxIdlePerCanister
+		if keep {
+			l.idle = append(l.idle, i)
+		}
+		l.queryMu.Unlock()
+		if !keep {
+			i.close()
+		}
+	}
+}
+
+func (i *queryInstance) close() {
+	id := i.canister.ID
+	must(id, i.instance.Close())
+	must(id, i.heap.Close())
+	must(id, i.stable.Close())
+}
+
+func (l *live) closeQueries(id principal.ID) {
+	l.queryMu.Lock()
+	idle := l.idle
+	l.idle = nil
+	l.queryMu.Unlock()
+	for _, i := range idle {
+		i.close()
+	}
+}
+
+func (g *queryGraph) env(i *queryInstance, context ic0.Context, q Query) *ic0.Env {
+	env := g.x.env(i.canister, context, i.view.State.Time)
+	env.Arg, env.Caller = q.Arg, q.Sender
+	env.CallerInfo, env.CallerSigner = q.CallerInfo, q.CallerSigner.Bytes()
+	env.Limits.MaxReplyBytes = maxQueryReplyBytes
+	env.ContextInstructions = i.spent
+	return env
+}
+
+// call runs an entry point on a query instance, within the graph's budget.
+func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.Reject {
+	env.Stable = queryStable{i.stable}
+	limit := g.budget
+	out := f(i.instance, &wasm.Call{Env: env, Limit: limit, Grow: heapGrowth(i.canister, env)})
+	env.DropUnfinishedCall()
+	g.budget -= min(out.Instructions, g.budget)
+	i.spent += out.Instructions
+	if out.Trap != nil {
+		return trapReject(i.canister.ID, out.Trap, limit)
+	}
+	return nil
+}
+
+// queryStable is stable memory that forgets what a query writes.
+type queryStable struct{ view *heap.QueryView }
+
+func (s queryStable) Bytes() []byte          { return s.view.Bytes() }
+func (s queryStable) Grow(size uint64) error { return s.view.Grow(size) }
+func (s queryStable) MarkDirty(_, _ uint64)  {}
+
+// run answers one query of the graph.
+func (g *queryGraph) run(i *queryInstance, q Query, certificate []byte, depth int) ([]byte, *types.Reject) {
+	method, rej := queryMethod(g.x.Module(i.canister.ID, i.canister.Code).Info(), i.canister.ID, q.Method)
+	if rej != nil {
+		return nil, rej
+	}
+	context := ic0.Query
+	if method.Kind == instrument.CompositeQueryMethod {
+		context = ic0.CompositeQuery
+	}
+	env := g.env(i, context, q)
+	env.Certificate = certificate
+	if rej := g.call(i, env, exported(method.Export())); rej != nil {
+		return nil, rej
+	}
+	answer, calls := env.Answer, env.Calls
+	for len(calls) > 0 {
+		call := calls[0]
+		calls = calls[1:]
+		env, rej := g.callback(i, q, call, answer != nil, depth)
+		if rej != nil && answer == nil && len(calls) == 0 {
+			return nil, rej
+		}
+		if rej == nil {
+			calls = append(calls, env.Calls...)
+			if answer == nil {
+				answer = env.Answer
+			}
+		}
+	}
+	switch {
+	case answer == nil:
+		return nil, types.Rejectf(types.ErrCanisterDidNotReply, "Error from Canister %s: Canister did not reply to the call", i.canister.ID)
+	case answer.Rejected:
+		return nil, types.Rejectf(types.ErrCanisterRejectedMessage, "%s", clip(answer.Data))
+	default:
+		return answer.Data, nil
+	}
+}
+
+// callback makes a call of a composite query and runs its reply or reject callback.
+func (g *queryGraph) callback(i *queryInstance, q Query, call ic0.Call, responded bool, depth int) (*ic0.Env, *types.Reject) {
+	reply, rej := g.nested(Query{Canister: call.Callee, Method: call.Method, Arg: call.Arg, Sender: i.canister.ID}, depth+1)
+	context, closure := ic0.CompositeReply, call.Reply
+	if rej != nil {
+		context, closure = ic0.CompositeReject, call.Reject
+	}
+	next := q
+	next.Arg = reply
+	env := g.env(i, context, next)
+	env.Responded = responded
+	if rej != nil {
+		env.RejectCode, env.RejectMsg = rej.Code.RejectCode(), rej.Message
+	}
+	if rej := g.call(i, env, tableEntry(state.Closure(closure))); rej != nil {
+		return nil, rej
+	}
+	return env, nil
+}
+
+func (g *queryGraph) nested(q Query, depth int) ([]byte, *types.Reject) {
+	if depth >= maxQueryDepth {
+		return nil, types.Rejectf(types.ErrQueryCallGraphTooDeep, "Composite query calls are nested deeper than %d", maxQueryDepth)
+	}
+	if g.budget <= queryCallCostInstrs {
+		return nil, types.Rejectf(types.ErrQueryCallGraphInstructions, "Composite query calls exceeded the instruction limit")
+	}
+	g.budget -= queryCallCostInstrs
+	if !g.x.deps.Subnet.Hosts(q.Canister) {
+		return nil, types.Rejectf(types.ErrCanisterRejectedMessage, "Composite query canister %s is not on this subnet", q.Canister)
+	}
+	i, rej := g.enter(q.Canister, g.x.acceptsQuery)
+	if rej != nil {
+		return nil, rej
+	}
+	return g.run(i, q, nil, depth)
+}
+
+func queryMethod(info *instrument.Info, id principal.ID, name string) (instrument.Method, *types.Reject) {
+	for _, m := range info.Methods {
+		if m.Name == name && m.Kind != instrument.UpdateMethod {
+			return m, nil
+		}
+	}
+	return instrument.Method{}, types.Rejectf(types.ErrCanisterMethodNotFound, "Error from Canister %s: Canister has no query method '%s'.", id, name)
+}

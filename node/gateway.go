@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"portico/gateway/fetch"
+	"portico/gateway/host"
+	"portico/gateway/serve"
+	"portico/lightclient"
+	"portico/node/api"
+	"portico/node/config"
+	"portico/node/crypto/bls"
+)
+
+func gatewayCommand(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("portico gateway", flag.ContinueOnError)
+	path := flags.String("config", "gateway.toml", "the gateway's TOML `file`")
+	assets := flags.String("worker-dir", "", "`directory` with the built service worker; without it the gateway verifies for browsers, too")
+	verbose := flags.Bool("verbose", false, "log requests that failed")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	setLog(*verbose)
+	cfg, err := config.LoadGateway(*path)
+	if err != nil {
+		return err
+	}
+	rootKey, err := os.ReadFile(cfg.RootKeyFile)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	return runGateway(ctx, gatewayConfig{
+		listener: listener, replicas: cfg.Replicas, rootKey: rootKey, domains: cfg.Domains,
+		aliases: &host.File{Path: cfg.AliasFile}, workerDir: *assets,
+	})
+}
+
+type gatewayConfig struct {
+	listener  net.Listener
+	replicas  []string // base URLs
+	rootKey   []byte   // DER
+	domains   []string
+	aliases   host.Aliases
+	workerDir string // "" for none
+}
+
+// runGateway serves until the context ends.
+func runGateway(ctx context.Context, cfg gatewayConfig) error {
+	pool, err := fetch.NewPool(cfg.replicas)
+	if err != nil {
+		return errors.Join(err, cfg.listener.Close())
+	}
+	defer pool.Close()
+	var worker *serve.Worker
+	if cfg.workerDir != "" {
+		if worker, err = serve.LoadWorker(os.DirFS(cfg.workerDir), cfg.rootKey); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", cfg.workerDir, err), cfg.listener.Close())
+		}
+	}
+	client := lightclient.New(lightclient.Config{Transport: pool, RootKey: cfg.rootKey, BLS: bls.VerifyBLS})
+	handler := serve.New(serve.Deps{
+		Resolver:  &host.Resolver{Domains: cfg.domains, Aliases: cfg.aliases},
+		Canisters: client, Upstream: pool, Worker: worker, Log: slog.Default(),
+	})
+	server := api.NewServer(handler, slog.Default())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	return serveUntil(ctx, cancel, server, cfg.listener)
+}

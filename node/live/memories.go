@@ -1,0 +1,99 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"portico/lightclient/principal"
+	"portico/node/state/heap"
+	"portico/node/state/store"
+	"portico/node/types"
+)
+
+// memories are the working files of canisters' memories.
+type memories struct {
+	dir     string
+	backend heap.Backend
+	mu      sync.Mutex
+	open    map[string]*heap.Memory
+}
+
+func newMemories(dir string, b heap.Backend) *memories {
+	return &memories{dir: dir, backend: b, open: map[string]*heap.Memory{}}
+}
+
+// Names of a canister's memories, in checkpoints and as working files.
+func heapName(id types.CanisterID) string   { return fmt.Sprintf("%x.heap", id.Bytes()) }
+func stableName(id types.CanisterID) string { return fmt.Sprintf("%x.stable", id.Bytes()) }
+
+// Heap returns a canister's heap.
+func (m *memories) Heap(id principal.ID) (*heap.Memory, error) { return m.get(heapName(id)) }
+
+// Stable returns a canister's stable memory.
+func (m *memories) Stable(id principal.ID) (*heap.Memory, error) { return m.get(stableName(id)) }
+
+func (m *memories) get(name string) (*heap.Memory, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if mem := m.open[name]; mem != nil {
+		return mem, nil
+	}
+	mem, err := heap.Open(filepath.Join(m.dir, name), m.backend)
+	if err != nil {
+		return nil, err
+	}
+	m.open[name] = mem
+	return mem, nil
+}
+
+// Remove closes and deletes a canister's memories.
+func (m *memories) Remove(id principal.ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for _, name := range []string{heapName(id), stableName(id)} {
+		if mem := m.open[name]; mem != nil {
+			errs = append(errs, mem.Remove())
+			delete(m.open, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// restore makes working files of a checkpoint's memories.
+func (m *memories) restore(from *store.Loaded, ids []types.CanisterID) error {
+	for _, id := range ids {
+		for _, name := range []string{heapName(id), stableName(id)} {
+			if !from.Has(name) {
+				continue
+			}
+			mem, err := from.Memory(name, filepath.Join(m.dir, name), m.backend)
+			if err != nil {
+				return err
+			}
+			m.open[name] = mem
+		}
+	}
+	return nil
+}
+
+// all lists the memories for a checkpoint.
+func (m *memories) all() map[string]*heap.Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[string]*heap.Memory, len(m.open))
+	for name, mem := range m.open {
+		out[name] = mem
+	}
+	return out
+}
+
+func (m *memories) close() error {
+	var errs []error
+	for _, mem := range m.all() {
+		errs = append(errs, mem.Close())
+	}
+	return errors.Join(errs...)
+}
