@@ -196,7 +196,7 @@ func Resolve(t Type) Type {
 
 // maxNameChain bounds "type A = B; type B = C; …", which ParseDid refuses when it
 // is longer or goes round in a circle.
-const maxNameChain = 1000
+const maxNameChain = 100
 
 // Method finds a method by name; ok is false if there is none.
 func (s *ServiceType) Method(name string) (f *FuncType, ok bool) {

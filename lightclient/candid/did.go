@@ -85,10 +85,11 @@ func ParseDid(source string) (*Interface, error) {
 	return &i, nil
 }
 
-// ParseType reads a type without names, such as "record { text; opt nat }".
-func ParseType(source string) (Type, error) {
+// ParseTypes reads a list of types in parentheses without names of types, such
+// as "(record { text; opt nat }, blob)".
+func ParseTypes(source string) ([]Type, error) {
 	p := newTypeParser(source)
-	t := p.typ()
+	args := p.args()
 	if p.tok.kind != endToken {
 		p.unexpected("the end")
 	}
@@ -96,7 +97,11 @@ func ParseType(source string) (Type, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return t, nil
+	types := make([]Type, len(args))
+	for i, a := range args {
+		types[i] = a.Type
+	}
+	return types, nil
 }
 
 // typeParser reads types. Names may be used before they are defined.

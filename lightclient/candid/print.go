@@ -8,7 +8,7 @@ import (
 
 // TypeText is t in the syntax of .did files, on one line. Named types are
 // written as their names. Types read from a message may be circular without
-// names; they are cut off with "…".
+// names; they are cut off with "…", 500 levels deep or after about 1 MB.
 func TypeText(t Type) string {
 	p := typePrinter{room: 1 << 20}
 	p.typ(t)
@@ -26,15 +26,22 @@ func Short(t Type) string {
 type typePrinter struct {
 	b      []byte
 	room   int
+	depth  int
 	indent int  // levels
 	lines  bool // a line for each field
 }
 
 func (p *typePrinter) typ(t Type) {
-	if len(p.b) > p.room {
+	if len(p.b) > p.room || p.depth == maxNesting {
 		p.put("…")
 		return
 	}
+	p.depth++
+	p.typeAtDepth(t)
+	p.depth--
+}
+
+func (p *typePrinter) typeAtDepth(t Type) {
 	switch t := t.(type) {
 	case Prim:
 		p.put(t.String())

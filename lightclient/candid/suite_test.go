@@ -178,6 +178,27 @@ func (p *typeParser) input() input {
 	return in
 }
 
+func TestSpaceBombsAreStoppedByTheLimitAndOvershootsByTheLength(t *testing.T) {
+	for name, isWanted := range map[string]func(error) bool{
+		"spacebomb": func(err error) bool { return errors.As(err, new(*LimitError)) },
+		"overshoot": func(err error) bool { return errors.As(err, new(*MalformedError)) },
+	} {
+		source, err := os.ReadFile(filepath.Join(shared(t, "testdata/candid"), name+".test.did"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		assertions, err := parseSuite(string(source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range assertions {
+			if _, err := a.left.read(a.types); !isWanted(err) {
+				t.Errorf("%s\n%v", a.text, err)
+			}
+		}
+	}
+}
+
 func TestAllPublishedInterfacesAreReadAndPrinted(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(shared(t, "interfaces"), "*.did"))
 	if err != nil || len(files) == 0 {
