@@ -1,0 +1,130 @@
+package cdk
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+
+	"portico/lightclient/principal"
+	"portico/node/types"
+)
+
+// Call is a call to a method of another canister, of this one, or of the
+// management canister.
+type Call struct {
+	Canister principal.ID
+	Method   string
+	Arg      []byte // usually Candid
+	Cycles   types.Cycles
+
+	// Patience bounds the wait for the response, in whole seconds; zero waits for as
+	// long as it takes. A call that runs out of it is rejected with
+	// types.SysUnknown: it may or may not have been executed.
+	Patience time.Duration
+}
+
+// Response is the answer to a call.
+type Response struct {
+	Arg      []byte
+	Refunded types.Cycles
+}
+
+// RejectError is a call that was not answered with a reply.
+type RejectError struct {
+	Code    types.RejectCode
+	Message string
+}
+
+func (e *RejectError) Error() string { return fmt.Sprintf("call rejected (%d): %s", e.Code, e.Message) }
+
+// ErrNotSent is a call the system did not take: its queues are full or the
+// canister has too few cycles.
+var ErrNotSent = errors.New("the system did not take the call")
+
+// pending is a call under way. Its goroutine waits until done is closed.
+type pending struct {
+	message   *Message
+	response  Response
+	err       error
+	abandoned bool
+	done      chan struct{}
+}
+
+// Call sends c and waits for its answer; meanwhile the canister serves other
+// messages, and what they change this one sees. The error is a *RejectError or
+// ErrNotSent. If the code after the answer traps, what it did since is undone and
+// the goroutine ends, running its deferred functions.
+func (m *Message) Call(c Call) (Response, error) {
+	m.must("call on behalf of")
+	env := system.nextCall
+	callee, method := c.Canister.Bytes(), []byte(c.Method)
+	withBytes(callee, func(to ptr, toSize uint32) {
+		withBytes(method, func(name ptr, nameSize uint32) {
+			callNew(to, toSize, name, nameSize, callbackIndex(), env, callbackIndex(), env)
+		})
+	})
+	callOnCleanup(cleanupIndex(), env)
+	withBytes(c.Arg, callDataAppend)
+	if !c.Cycles.IsZero() {
+		callCyclesAdd(c.Cycles.Hi, c.Cycles.Lo)
+	}
+	if c.Patience > 0 {
+		callWithBestEffortResponse(uint32(min((c.Patience+time.Second-1)/time.Second, math.MaxUint32)))
+	}
+	if callPerform() != 0 {
+		return Response{}, ErrNotSent
+	}
+	system.nextCall++
+	if system.calls == nil {
+		system.calls = map[uint32]*pending{}
+	}
+	p := &pending{message: m, done: make(chan struct{})}
+	system.calls[env] = p
+	m.calls++
+	<-p.done
+	if p.abandoned {
+		runtime.Goexit()
+	}
+	return p.response, p.err
+}
+
+// answered serves both callbacks of every call: the system tells a reply by the
+// reject code zero.
+//
+//go:wasmexport cdk_callback
+func answered(env uint32) {
+	p := takeCall(env)
+	p.response.Refunded = cycles(msgCyclesRefunded)
+	if code := msgRejectCode(); code != 0 {
+		p.err = &RejectError{types.RejectCode(code), string(read(msgRejectMsgSize, msgRejectMsgCopy))}
+	} else {
+		p.response.Arg = read(msgArgDataSize, msgArgDataCopy)
+	}
+	before := runtime.NumGoroutine()
+	close(p.done)
+	p.message.settle(before)
+}
+
+// abandoned is told that the answer's execution trapped and was undone, so that
+// the goroutine waits for the call again; it never will be answered.
+//
+//go:wasmexport cdk_cleanup
+func abandoned(env uint32) {
+	p := takeCall(env)
+	p.abandoned = true
+	close(p.done)
+	time.Sleep(1)
+}
+
+func takeCall(env uint32) *pending {
+	p, ok := system.calls[env]
+	if !ok {
+		Trap("the system answered a call that is not under way")
+	}
+	delete(system.calls, env)
+	p.message.calls--
+	system.current = p.message
+	return p
+}
