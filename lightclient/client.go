@@ -15,7 +15,6 @@ package lightclient
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"sync"
@@ -34,26 +33,34 @@ type Transport interface {
 	Post(ctx context.Context, path string, body []byte) (status int, reply []byte, err error)
 }
 
-// Config is what a Client needs. Transport, RootKey and BLS are required.
+// Config is what a Client needs. All of the cryptography that browsers have
+// themselves comes from outside, so that it does not enlarge the binary.
 type Config struct {
 	Transport Transport
-	RootKey   []byte                // the network's public key, DER
-	BLS       certificate.VerifyBLS // how signatures of the network are verified
-	Identity  envelope.Identity     // nil: anonymous
-	Now       func() time.Time      // nil: time.Now
-	Rand      io.Reader             // for nonces; nil: crypto/rand
-	// SHA256 hashes bodies of HTTP responses where the platform can do it
-	// faster; nil: crypto/sha256.
+	RootKey   []byte                                    // the network's public key, DER
+	BLS       certificate.VerifyBLS                     // how signatures of the network are verified
+	Ed25519   func(publicKey, message, sig []byte) bool // how nodes' signatures are verified
+	Rand      io.Reader                                 // for nonces
+
+	// The rest is optional.
+	Identity envelope.Identity // nil: anonymous
+	Now      func() time.Time  // nil: time.Now
+	// SHA256 hashes bodies of HTTP responses; nil: crypto/sha256.
 	SHA256 func([]byte) [32]byte
+	// Decode undoes the content encodings gzip and deflate, for canisters that
+	// certify decoded bodies; nil: such responses are refused.
+	Decode func(encoding string, body []byte) ([]byte, error)
 }
 
 // Client is safe for concurrent use.
 type Client struct {
 	transport Transport
 	identity  envelope.Identity
-	now       func() time.Time
+	ed25519   func(publicKey, message, sig []byte) bool
 	rand      io.Reader
+	now       func() time.Time
 	sha256    func([]byte) [32]byte
+	decode    func(encoding string, body []byte) ([]byte, error)
 	verifier  *certificate.Verifier
 
 	mu       sync.Mutex
@@ -66,9 +73,11 @@ func New(cfg Config) *Client {
 	c := &Client{
 		transport: cfg.Transport,
 		identity:  cfg.Identity,
-		now:       cfg.Now,
+		ed25519:   cfg.Ed25519,
 		rand:      cfg.Rand,
+		now:       cfg.Now,
 		sha256:    cfg.SHA256,
+		decode:    cfg.Decode,
 		verifier:  &certificate.Verifier{RootKey: cfg.RootKey, BLS: cfg.BLS},
 		nodeKeys:  map[principal.ID]*nodeKeys{},
 		version1:  map[principal.ID]time.Time{},
@@ -78,9 +87,6 @@ func New(cfg Config) *Client {
 	}
 	if c.now == nil {
 		c.now = time.Now
-	}
-	if c.rand == nil {
-		c.rand = rand.Reader
 	}
 	return c
 }

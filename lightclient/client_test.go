@@ -3,6 +3,8 @@ package lightclient
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -29,7 +31,11 @@ func newClient(answer fakenet.Outcome) (*Client, *fakenet.Replica) {
 
 func clientOf(answer func(*envelope.Request) fakenet.Outcome) (*Client, *fakenet.Replica) {
 	r := &fakenet.Replica{Net: fakenet.New("client"), Now: func() time.Time { return start }, Answer: answer}
-	c := New(Config{Transport: r, RootKey: r.Net.RootKey(), BLS: bls.NewVerifier().Verify, Now: func() time.Time { return start }})
+	c := New(Config{
+		Transport: r, RootKey: r.Net.RootKey(), BLS: bls.NewVerifier().Verify, Rand: rand.Reader,
+		Ed25519: func(pk, msg, sig []byte) bool { return ed25519.Verify(pk, msg, sig) },
+		Now:     func() time.Time { return start },
+	})
 	return c, r
 }
 

@@ -71,9 +71,9 @@ type ExpiredError struct {
 	Expiry    time.Time
 }
 
-// Error names the expiry.
-func (e *ExpiredError) Error() string {
-	return "the call expired at " + e.Expiry.UTC().Format(time.RFC3339) + " and the network knows no outcome"
+// Error says so.
+func (*ExpiredError) Error() string {
+	return "the call has expired and the network knows of no outcome"
 }
 
 // DoneError means that a call was executed, but its reply is no longer kept.

@@ -148,6 +148,7 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		v := &asset.Verifier{
 			Certificates:  c.verifier,
 			AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
+			Decode:        c.decode,
 		}
 		verified, err := v.Verify(x.canister, req, &r.Response, c.now())
 		if err != nil {

@@ -2,7 +2,6 @@ package lightclient
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"strconv"
 	"strings"
@@ -98,12 +97,12 @@ func (c *Client) checkSignatures(ctx context.Context, q *queryReply) error {
 	if err != nil {
 		return err
 	}
-	wrong := keys.check(q, c.now())
+	wrong := c.checkBy(keys, q)
 	if wrong != nil && keys.fetched.Before(asked) {
 		if keys, err = c.keys(ctx, q.target, asked); err != nil {
 			return err
 		}
-		wrong = keys.check(q, c.now())
+		wrong = c.checkBy(keys, q)
 	}
 	if wrong != nil {
 		return &VerificationError{What: "answer to the query", Err: wrong}
@@ -114,16 +113,17 @@ func (c *Client) checkSignatures(ctx context.Context, q *queryReply) error {
 // nodeKeys are the public keys of the nodes of a subnet.
 type nodeKeys struct {
 	fetched time.Time
-	keys    map[string]ed25519.PublicKey // by the node's raw principal
+	keys    map[string][]byte // Ed25519, 32 bytes, by the node's raw principal
 }
 
-func (k *nodeKeys) check(q *queryReply, now time.Time) error {
+// checkBy checks the signatures of an answer by the given keys.
+func (c *Client) checkBy(k *nodeKeys, q *queryReply) error {
 	n := len(q.reply.signatures)
 	if n == 0 || n > len(k.keys) {
 		return errors.New("it has " + strconv.Itoa(n) + " signatures for a subnet of " + strconv.Itoa(len(k.keys)) + " nodes")
 	}
 	for _, s := range q.reply.signatures {
-		if age := now.Sub(time.Unix(0, int64(s.timestamp))); age > keysLifetime || age < -keysLifetime {
+		if age := c.now().Sub(time.Unix(0, int64(s.timestamp))); age > keysLifetime || age < -keysLifetime {
 			return errors.New("it was signed " + age.Round(time.Second).String() + " ago")
 		}
 		key := k.keys[string(s.identity)]
@@ -134,7 +134,7 @@ func (k *nodeKeys) check(q *queryReply, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if !ed25519.Verify(key, envelope.ResponseSignedBytes(h), s.signature) {
+		if !c.ed25519(key, envelope.ResponseSignedBytes(h), s.signature) {
 			return errors.New("the signature by its node is not valid")
 		}
 	}
@@ -197,8 +197,11 @@ func makeRoom[V any](cache map[principal.ID]V) {
 	}
 }
 
-// ed25519DER precedes the 32 bytes of a node's public key (RFC 8410).
-const ed25519DER = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"
+// ed25519DER precedes the bytes of a node's public key (RFC 8410).
+const (
+	ed25519DER    = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"
+	ed25519KeyLen = 32
+)
 
 // nodeKeysOf reads the keys of the nodes of the subnet that made a certificate.
 func nodeKeysOf(cert *certificate.Certificate, rootKey []byte) (*nodeKeys, error) {
@@ -207,14 +210,14 @@ func nodeKeysOf(cert *certificate.Certificate, rootKey []byte) (*nodeKeys, error
 	if s != hashtree.Found {
 		return nil, errors.New("the certificate does not show the nodes of subnet " + subnet.String())
 	}
-	k := &nodeKeys{keys: map[string]ed25519.PublicKey{}}
+	k := &nodeKeys{keys: map[string][]byte{}}
 	for _, node := range hashtree.Children(nodes) {
 		der, s := hashtree.Lookup(node.Sub, []byte("public_key"))
 		raw, ok := strings.CutPrefix(string(der), ed25519DER)
-		if s != hashtree.Found || !ok || len(raw) != ed25519.PublicKeySize {
+		if s != hashtree.Found || !ok || len(raw) != ed25519KeyLen {
 			return nil, errors.New("a node has no Ed25519 key")
 		}
-		k.keys[string(node.Label)] = ed25519.PublicKey(raw)
+		k.keys[string(node.Label)] = []byte(raw)
 	}
 	return k, nil
 }

@@ -116,8 +116,14 @@ func (m *hashMap) add(key string, value hashtree.Hash) {
 	*m = append(*m, field)
 }
 
+// sum hashes the fields in their order. There are few of them, and sorting them in
+// place by hand keeps a generic sort out of the browser's binary.
 func (m hashMap) sum() hashtree.Hash {
-	slices.SortFunc(m, func(a, b [64]byte) int { return bytes.Compare(a[:], b[:]) })
+	for i := range m {
+		for j := i; j > 0 && bytes.Compare(m[j-1][:], m[j][:]) > 0; j-- {
+			m[j-1], m[j] = m[j], m[j-1]
+		}
+	}
 	h := sha256.New()
 	for i := range m {
 		h.Write(m[i][:])

@@ -22,6 +22,10 @@ type Verifier struct {
 	// canister provably offers nothing better (see OffersOnlyVersion1). If there
 	// is no such function, version 1 is refused.
 	AllowVersion1 func(canister principal.ID) error
+	// Decode undoes a content encoding, gzip or deflate, for version 1; usually
+	// the function Decode. Without it such bodies are refused, unless the canister
+	// certified them as they are sent.
+	Decode func(encoding string, body []byte) ([]byte, error)
 }
 
 // Verified is a response whose certification holds.
@@ -44,8 +48,8 @@ type Report struct {
 	// ExprPath and Expression are the certified place and rules (version 2).
 	ExprPath   []string
 	Expression string
-	// CertifiedHeaders are the names of the covered headers, in lower case and
-	// order; DroppedHeaders those that were sent but must not be passed on.
+	// CertifiedHeaders are the names of the covered headers, in lower case;
+	// DroppedHeaders those of headers that were sent but must not be passed on.
 	CertifiedHeaders []string
 	DroppedHeaders   []string
 }
@@ -79,8 +83,14 @@ func (v *Verifier) Verify(canister principal.ID, req *Request, resp *Response, n
 	return out, nil
 }
 
+// maxHeaders bounds the headers of a response: the work grows with their square.
+const maxHeaders = 1000
+
 // certification finds and reads the IC-Certificate header.
 func certification(resp *Response) (*Certification, error) {
+	if len(resp.Headers) > maxHeaders {
+		return nil, refuse(ReasonMalformed, "the response has "+strconv.Itoa(len(resp.Headers))+" headers; at most "+strconv.Itoa(maxHeaders)+" are allowed")
+	}
 	values := headerValues(resp.Headers, CertificateHeader)
 	switch len(values) {
 	case 0:
@@ -253,20 +263,24 @@ func (e *Expression) diagnose(answers hashtree.Tree, resp *Response) *Error {
 
 // passHeaders keeps the certified headers and the certificate itself.
 func passHeaders(e *Expression, resp *Response, out *Verified) {
+	r := &out.Report
 	for _, h := range resp.Headers {
 		name := lower(h.Name)
 		switch {
 		case e.covers(name):
 			out.Headers = append(out.Headers, Header{name, h.Value})
-			out.Report.CertifiedHeaders = append(out.Report.CertifiedHeaders, name)
-		case name == lower(CertificateHeader):
+			r.CertifiedHeaders = addName(r.CertifiedHeaders, name)
+		case strings.EqualFold(name, CertificateHeader):
 			out.Headers = append(out.Headers, Header{name, h.Value})
 		default:
-			out.Report.DroppedHeaders = append(out.Report.DroppedHeaders, name)
+			r.DroppedHeaders = addName(r.DroppedHeaders, name)
 		}
 	}
-	slices.Sort(out.Report.CertifiedHeaders)
-	out.Report.CertifiedHeaders = slices.Compact(out.Report.CertifiedHeaders)
-	slices.Sort(out.Report.DroppedHeaders)
-	out.Report.DroppedHeaders = slices.Compact(out.Report.DroppedHeaders)
+}
+
+func addName(names []string, name string) []string {
+	if containsFold(names, name) {
+		return names
+	}
+	return append(names, name)
 }

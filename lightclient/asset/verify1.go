@@ -2,12 +2,9 @@ package asset
 
 import (
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 
@@ -29,7 +26,7 @@ func (v *Verifier) verifyBody(c *Certification, path string, resp *Response, out
 	if err != nil {
 		return err
 	}
-	if err := checkBody(certified, resp); err != nil {
+	if err := v.checkBody(certified, resp); err != nil {
 		return err
 	}
 	if err := v.AllowVersion1(out.Report.Canister); err != nil {
@@ -65,51 +62,24 @@ func certifiedBody(t hashtree.Tree, path string) ([]byte, error) {
 
 // checkBody accepts the hash of the body as it was sent or as it is decoded:
 // canisters of this version certify the one or the other.
-func checkBody(certified []byte, resp *Response) error {
+func (v *Verifier) checkBody(certified []byte, resp *Response) error {
 	sent := resp.bodyHash()
 	if bytes.Equal(certified, sent[:]) {
 		return nil
 	}
 	for _, encoding := range headerValues(resp.Headers, "content-encoding") {
-		decoded, err := decodedHash(encoding, resp.Body)
+		if v.Decode == nil || encoding != "gzip" && encoding != "deflate" {
+			return refuse(ReasonBody, "it has the encoding "+encoding+", which cannot be decoded here")
+		}
+		decoded, err := v.Decode(encoding, resp.Body)
 		if err != nil {
 			return &Error{Reason: ReasonBody, Detail: "it is not valid " + encoding, Err: err}
 		}
-		if bytes.Equal(certified, decoded) {
+		if h := sha256.Sum256(decoded); bytes.Equal(certified, h[:]) {
 			return nil
 		}
 	}
 	return refuse(ReasonBody, "its SHA-256 is "+hex.EncodeToString(sent[:])+", certified is "+hex.EncodeToString(certified))
-}
-
-// maxDecodedBytes bounds what a compressed body may decode to.
-const maxDecodedBytes = 256 << 20
-
-// decodedHash is the SHA-256 of a decoded body, or nil for an encoding that the
-// specification does not name.
-func decodedHash(encoding string, body []byte) ([]byte, error) {
-	var r io.Reader
-	switch encoding {
-	case "gzip":
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	case "deflate":
-		r = flate.NewReader(bytes.NewReader(body))
-	default:
-		return nil, nil
-	}
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(r, maxDecodedBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if n > maxDecodedBytes {
-		return nil, errors.New("it decodes to more than " + strconv.Itoa(maxDecodedBytes) + " bytes")
-	}
-	return h.Sum(nil), nil
 }
 
 // VersionsSection is the name of the metadata in which a canister lists the

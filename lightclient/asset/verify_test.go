@@ -124,7 +124,7 @@ func TestVerifiedResponseSaysWhatWasChecked(t *testing.T) {
 		Canister: canister, Subnet: s.net.SubnetID(), RootKey: s.net.RootKey(), Time: certified,
 		Version: 2, Scope: ScopeFull, ExprPath: []string{"http_expr", "a", "b", "<$>"},
 		Expression:       headerValues(resp.Headers, ExpressionHeader)[0],
-		CertifiedHeaders: []string{"content-type", "etag", "ic-certificateexpression", "set-cookie"},
+		CertifiedHeaders: []string{"content-type", "etag", "set-cookie", "ic-certificateexpression"},
 		DroppedHeaders:   []string{"x-other"},
 	}
 	if diff := cmp.Diff(want, v.Report, cmp.Comparer(func(a, b principal.ID) bool { return a == b })); diff != "" {
@@ -193,6 +193,7 @@ func TestEveryChangeOfAnExchangeIsRefusedForTheRightReason(t *testing.T) {
 		"rules gone":           {req, with(resp, ExpressionHeader), ReasonMalformed},
 		"rules twice":          {req, with(resp, ExpressionHeader, responseExpression.String(), responseExpression.String()), ReasonMalformed},
 		"rules are no rules":   {req, with(resp, ExpressionHeader, "x"), ReasonMalformed},
+		"too many headers":     {req, response(func(r *Response) { r.Headers = append(r.Headers, make([]Header, maxHeaders)...) }), ReasonMalformed},
 		"no rules certified":   {req, with(resp, ExpressionHeader, (&Expression{}).String()), ReasonExpression},
 		"certificate gone":     {req, with(resp, CertificateHeader), ReasonMissing},
 		"certificate twice":    {req, response(func(r *Response) { r.Headers = append(r.Headers, r.Headers[len(r.Headers)-1]) }), ReasonMalformed},
@@ -359,6 +360,7 @@ func TestOptingOutIsCertifiedItself(t *testing.T) {
 func version1() *site {
 	s := newSite()
 	s.verifier.AllowVersion1 = func(principal.ID) error { return nil }
+	s.verifier.Decode = Decode
 	return s
 }
 
