@@ -3,6 +3,7 @@
 package heap
 
 import (
+	"iter"
 	"maps"
 	"math/bits"
 	"slices"
@@ -83,10 +84,30 @@ type pageSet map[uint64]uint64
 
 // add adds the pages of r.
 func (s pageSet) add(r Range) {
-	for p, end := r.Off/PageBytes, (r.Off+r.Len+PageBytes-1)/PageBytes; p < end; {
-		n := min(64-p%64, end-p)
-		s[p/64] |= (^uint64(0) >> (64 - n)) << (p % 64)
-		p += n
+	for word, pages := range words(r) {
+		s[word] |= pages
+	}
+}
+
+// remove removes the pages of r.
+func (s pageSet) remove(r Range) {
+	for word, pages := range words(r) {
+		if s[word] &^= pages; s[word] == 0 {
+			delete(s, word)
+		}
+	}
+}
+
+// words are the words of a bitmap that hold the pages of r, with the bits of these pages.
+func words(r Range) iter.Seq2[uint64, uint64] {
+	return func(yield func(uint64, uint64) bool) {
+		for p, end := r.Off/PageBytes, (r.Off+r.Len+PageBytes-1)/PageBytes; p < end; {
+			n := min(64-p%64, end-p)
+			if !yield(p/64, ^uint64(0)>>(64-n)<<(p%64)) {
+				return
+			}
+			p += n
+		}
 	}
 }
 

@@ -115,6 +115,7 @@ func (m *Memory) preserve(n *inode, rs []Range) error {
 		if !q.used.Load() || q.on != n {
 			continue
 		}
+		q.kept = true
 		if err := q.s.keep(within(slices.Clone(rs), q.shown)); err != nil {
 			return fmt.Errorf("%s: for a query: %w", m.path, err)
 		}
@@ -255,14 +256,18 @@ func (v *View) forget(published, parked []Range) error {
 	for _, r := range published {
 		drops.add(r)
 	}
-	for word, pages := range v.pending {
-		drops[word] &^= pages
+	for _, r := range parked {
+		drops.remove(r)
 	}
 	return v.s.drop(drops.ranges())
 }
 
 // suspend remembers what a suspended message wrote.
 func (v *View) suspend(parked []Range) {
+	if len(parked) == 0 {
+		v.settled()
+		return
+	}
 	set := v.pending
 	if v.hosted {
 		set = v.marked

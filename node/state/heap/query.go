@@ -16,9 +16,10 @@ type QueryView struct {
 	size    uint64 // current
 	reached uint64 // largest size since Refresh
 
-	// What the mapping shows; written with m.mu held.
+	// What the mapping shows; written with m.mu held, by one side each.
 	on    *inode
 	shown uint64
+	kept  bool // Publish has put pages into the view since Refresh
 	used  atomic.Bool
 }
 
@@ -43,14 +44,14 @@ func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
 // showing it until Idle or the next Refresh.
 func (q *QueryView) Refresh() error {
 	q.used.Store(false)
-	// While the view is idle nothing can put pages into it, so this needs no lock.
+	m := q.m
+	// A query may have touched a lot: drop that without holding up Publish.
 	dropped := q.s.lazy() && q.on != nil
 	if dropped {
-		if err := q.s.drop(within([]Range{{0, q.reached}}, q.reached)); err != nil {
-			return fmt.Errorf("%s: %w", q.m.path, err)
+		if err := q.drop(); err != nil {
+			return err
 		}
 	}
-	m := q.m
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	switch {
@@ -67,9 +68,23 @@ func (q *QueryView) Refresh() error {
 			return fmt.Errorf("%s: %w", m.path, err)
 		}
 		q.on, q.shown = m.work, m.size
+	} else if q.kept {
+		// A Publish that took the view for one in use may have been keeping pages for it
+		// while they were dropped.
+		if err := q.drop(); err != nil {
+			return err
+		}
 	}
+	q.kept = false
 	q.size, q.reached = m.size, m.size
 	q.used.Store(true)
+	return nil
+}
+
+func (q *QueryView) drop() error {
+	if err := q.s.drop(within([]Range{{0, q.reached}}, q.reached)); err != nil {
+		return fmt.Errorf("%s: %w", q.m.path, err)
+	}
 	return nil
 }
 

@@ -36,6 +36,7 @@ type View struct {
 	replaced bool
 	// broken: the mapping could not be made; only Rollback helps.
 	broken error
+	was    []byte // what changes compares with; zeros while replaced
 }
 
 // Update opens the updating view, showing the committed content, with room for maxBytes (whole
@@ -248,17 +249,21 @@ func (v *View) changes() (changed, same []Range, err error) {
 		return nil, nil, err
 	}
 	mem := v.s.bytes()
-	was := make([]byte, compareBytes)
+	if v.was == nil {
+		v.was = make([]byte, compareBytes)
+	} else if v.replaced {
+		clear(v.was)
+	}
 	for _, r := range within(rs, v.size) {
 		for off, end := r.Off, r.Off+r.Len; off < end; {
 			n := min(end-off, compareBytes)
 			if !v.replaced {
-				if err := v.m.ReadCommitted(was[:n], off); err != nil {
+				if err := v.m.ReadCommitted(v.was[:n], off); err != nil {
 					return nil, nil, err
 				}
 			}
 			for i := uint64(0); i < n; i += PageBytes {
-				if !bytes.Equal(mem[off+i:off+i+PageBytes], was[i:i+PageBytes]) {
+				if !bytes.Equal(mem[off+i:off+i+PageBytes], v.was[i:i+PageBytes]) {
 					changed = appendRange(changed, off+i, PageBytes)
 				} else if v.replaced || v.m.overlay.page((off+i)/PageBytes) == nil {
 					same = appendRange(same, off+i, PageBytes)
