@@ -30,9 +30,6 @@ const DST = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 const derPrefix = "\x30\x81\x82\x30\x1d\x06\x0d\x2b\x06\x01\x04\x01\x82\xdc\x7c\x05\x03\x01\x02\x01" +
 	"\x06\x0c\x2b\x06\x01\x04\x01\x82\xdc\x7c\x05\x03\x02\x01\x03\x61\x00"
 
-// PublicKey is a compressed point of G2, 96 bytes.
-type PublicKey []byte
-
 // ErrMismatch means that key and signature are well formed and the signature is
 // not one of this message by this key.
 var ErrMismatch = errors.New("bls: the signature does not match")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -360,6 +361,23 @@ func TestEveryPairingIsDoneOnce(t *testing.T) {
 	part.Tree = hashtree.Witness(whole.Tree, []hashtree.Path{{[]byte("time")}})
 	check("another witness of the same root", &part, 2)
 	check("the next round", subnetKey.certify(stateTree(now.Add(1)), d), 3)
+}
+
+func TestGoroutinesMayShareAVerifier(t *testing.T) { // for the race detector
+	v := newVerifierWithoutBLS()
+	d := delegation(sharded, now)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 20 {
+				cert := subnetKey.certify(stateTree(now.Add(time.Duration((i+j)%8))), d).Append(nil)
+				if _, err := v.Canister(cert, principal.Canister(15), now); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestCachesStaySmall(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"sort"
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/leb128"
@@ -15,7 +16,7 @@ import (
 // are null or undefined count as absent. Values other than naturals, integers,
 // strings, arrays and maps have no hash, and are errors that name the field.
 func HashOfMap(m *cbor.Map) ([32]byte, error) {
-	fields := make([][64]byte, 0, len(m.Keys))
+	fields := make(hashedFields, 0, len(m.Keys))
 	for i, k := range m.Keys {
 		if isNull(m.Values[i]) {
 			continue
@@ -30,13 +31,21 @@ func HashOfMap(m *cbor.Map) ([32]byte, error) {
 		copy(field[32:], v[:])
 		fields = append(fields, field)
 	}
-	slices.SortFunc(fields, func(a, b [64]byte) int { return bytes.Compare(a[:], b[:]) })
+	sort.Sort(fields)
 	h := sha256.New()
 	for _, f := range fields {
 		h.Write(f[:])
 	}
 	return [32]byte(h.Sum(nil)), nil
 }
+
+// hashedFields are pairs of the hashes of a name and a value. They are sorted by
+// package sort, whose code exists once in a program, to keep the browser's small.
+type hashedFields [][64]byte
+
+func (f hashedFields) Len() int           { return len(f) }
+func (f hashedFields) Less(i, j int) bool { return bytes.Compare(f[i][:], f[j][:]) < 0 }
+func (f hashedFields) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
 
 func mustHash(m *cbor.Map) [32]byte {
 	h, err := HashOfMap(m)

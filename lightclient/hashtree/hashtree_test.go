@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -155,6 +156,20 @@ func TestDecodeReadsIndefiniteArraysAndTheTag(t *testing.T) {
 			t.Errorf("%s: lookup is %s %q", in, s, v)
 		}
 	}
+}
+
+func TestGoroutinesMayShareATree(t *testing.T) { // for the race detector
+	tree := specTree()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if h := tree.Hash(); hex.EncodeToString(h[:]) != specRoot {
+				t.Errorf("root hash is %x", h)
+			}
+			Witness(tree, []Path{path("a", "y")})
+		})
+	}
+	wg.Wait()
 }
 
 func TestNewPanicsOnDisorder(t *testing.T) {

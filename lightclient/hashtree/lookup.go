@@ -161,6 +161,7 @@ const (
 func firstLabel(t Tree) ([]byte, edge) {
 	return endLabel(t, func(f *Fork) (Tree, Tree) { return f.Left, f.Right })
 }
+
 func lastLabel(t Tree) ([]byte, edge) {
 	return endLabel(t, func(f *Fork) (Tree, Tree) { return f.Right, f.Left })
 }
