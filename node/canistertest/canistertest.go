@@ -1,0 +1,256 @@
+// Package canistertest runs canisters for tests: one replica's message routing,
+// execution and certified tree, without consensus, signatures or time of its own.
+package canistertest
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"portico/lightclient/candid/marshal"
+	"portico/lightclient/hashtree"
+	"portico/lightclient/principal"
+	"portico/node/execution"
+	"portico/node/messaging"
+	"portico/node/state"
+	"portico/node/state/heap"
+	"portico/node/state/tree"
+	"portico/node/types"
+	"portico/node/wasm"
+	"portico/node/wasm/ic0"
+)
+
+// start is the time at which every Network begins.
+const start types.Time = 1_750_000_000_000_000_000
+
+// maxRounds is how many rounds a call may take.
+const maxRounds = 50
+
+// Network is a subnet of one in a test.
+type Network struct {
+	t        testing.TB
+	executor *execution.Executor
+	machine  *messaging.Machine
+	state    *state.State
+	requests uint64
+}
+
+// New makes an empty network that ends with the test.
+func New(t testing.TB) *Network {
+	t.Helper()
+	engine, err := wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := &files{dir: t.TempDir(), backend: heap.Best(), open: map[string]*heap.Memory{}}
+	subnet := execution.Subnet{ID: principal.SelfAuthenticating([]byte("subnet")), RootKey: make([]byte, 133), CostNodes: 13, LastCanister: 1 << 20, Provisional: true}
+	inOrder := func(n int, work func(int)) {
+		for i := range n {
+			work(i)
+		}
+	}
+	x := execution.New(execution.Deps{Subnet: subnet, Engine: engine, Memories: files, Parallel: inOrder})
+	n := &Network{
+		t: t, executor: x, state: state.New(start, 0),
+		machine: &messaging.Machine{Subnet: subnet, Executor: x, Parallel: inOrder},
+	}
+	t.Cleanup(func() {
+		files.close(t)
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n.publish()
+	return n
+}
+
+// State is the newest state, to read.
+func (n *Network) State() *state.State { return n.state }
+
+// Tick runs a round a duration after the last one.
+func (n *Network) Tick(after time.Duration) { n.round(after) }
+
+func (n *Network) round(after time.Duration, ingress ...*messaging.Ingress) {
+	h := n.state.Height + 1
+	n.state = n.machine.Round(n.state, messaging.Batch{
+		Height: h, Time: n.state.Time.Add(after), Ingress: ingress,
+		Randomness: sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(h))),
+	})
+	n.publish()
+}
+
+func (n *Network) publish() {
+	n.executor.Publish(execution.Published{State: n.state, Certificate: n.certificate}, n.state.Edited())
+}
+
+// certificate is a stand-in that only this package reads: the witness, unsigned.
+func (n *Network) certificate(id types.CanisterID) ([]byte, error) {
+	trie := (*tree.Trie)(nil).With(id.Raw(), tree.Leaf(n.state.Canister(id).CertifiedData))
+	return hashtree.Append(nil, trie.Witness([]hashtree.Path{{id.Bytes()}})), nil
+}
+
+// Send submits a user's call and returns its id; Tick lets it run.
+func (n *Network) Send(from, to principal.ID, method string, arg []byte) types.RequestID {
+	n.requests++
+	id := types.RequestID(sha256.Sum256(binary.BigEndian.AppendUint64(nil, n.requests)))
+	in := &messaging.Ingress{ID: id, Expiry: n.state.Time.Add(5 * time.Minute), Bytes: len(arg), Request: state.Request{
+		Origin: state.Origin{Kind: state.FromUser, Sender: from, Request: id}, Receiver: to, Method: method, Arg: arg, Effective: to,
+	}}
+	n.round(time.Millisecond, in)
+	return id
+}
+
+// Result is the answer to a call; ok is false while there is none.
+func (n *Network) Result(id types.RequestID) (reply []byte, reject *types.Reject, ok bool) {
+	e := n.state.Ingress().Get(id)
+	if e == nil || !e.Status.Terminal() {
+		return nil, nil, false
+	}
+	return e.Reply, e.Reject, true
+}
+
+// Call makes a user's call and runs rounds until it is answered.
+func (n *Network) Call(from, to principal.ID, method string, arg []byte) ([]byte, *types.Reject) {
+	n.t.Helper()
+	id := n.Send(from, to, method, arg)
+	for range maxRounds {
+		if reply, reject, ok := n.Result(id); ok {
+			return reply, reject
+		}
+		n.round(time.Second)
+	}
+	n.t.Fatalf("%s was not answered within %d rounds", method, maxRounds)
+	return nil, nil
+}
+
+// Query makes a user's query call.
+func (n *Network) Query(from, to principal.ID, method string, arg []byte) ([]byte, *types.Reject) {
+	return n.executor.Query(execution.Query{Canister: to, Method: method, Arg: arg, Sender: from})
+}
+
+// Manage calls the management canister with one argument and decodes its results.
+func (n *Network) Manage(from principal.ID, method string, arg any, results ...any) *types.Reject {
+	n.t.Helper()
+	reply, reject := n.Call(from, principal.ID{}, method, Encode(n.t, arg))
+	if reject == nil {
+		Decode(n.t, reply, results...)
+	}
+	return reject
+}
+
+// Encode encodes Candid arguments.
+func Encode(t testing.TB, values ...any) []byte {
+	t.Helper()
+	b, err := marshal.Encode(values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Decode decodes Candid results.
+func Decode(t testing.TB, b []byte, into ...any) {
+	t.Helper()
+	if err := marshal.Decode(b, into...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Mode is an install mode.
+type Mode struct {
+	Install   bool      `candid:"install,variant"`
+	Reinstall bool      `candid:"reinstall,variant"`
+	Upgrade   **Options `candid:"upgrade,variant"`
+}
+
+// Options are the options of an upgrade.
+type Options struct {
+	SkipPreUpgrade *bool        `candid:"skip_pre_upgrade"`
+	Persistence    *Persistence `candid:"wasm_memory_persistence"`
+}
+
+// Persistence says what becomes of the heap.
+type Persistence struct {
+	Keep    bool `candid:"keep,variant"`
+	Replace bool `candid:"replace,variant"`
+}
+
+// Upgrade is the mode of an upgrade with these options.
+func Upgrade(o Options) Mode {
+	p := &o
+	return Mode{Upgrade: &p}
+}
+
+// Create makes a canister with cycles for anything.
+func (n *Network) Create(by principal.ID) principal.ID {
+	n.t.Helper()
+	var created struct {
+		ID principal.ID `candid:"canister_id"`
+	}
+	if rej := n.Manage(by, "provisional_create_canister_with_cycles", struct{}{}, &created); rej != nil {
+		n.t.Fatal(rej)
+	}
+	return created.ID
+}
+
+// InstallCode calls install_code.
+func (n *Network) InstallCode(by, canister principal.ID, mode Mode, module, arg []byte) *types.Reject {
+	n.t.Helper()
+	return n.Manage(by, "install_code", struct {
+		Mode     Mode         `candid:"mode"`
+		Canister principal.ID `candid:"canister_id"`
+		Module   []byte       `candid:"wasm_module"`
+		Arg      []byte       `candid:"arg"`
+	}{mode, canister, module, arg})
+}
+
+// Install makes a canister and installs a module into it.
+func (n *Network) Install(by principal.ID, module, arg []byte) principal.ID {
+	n.t.Helper()
+	id := n.Create(by)
+	if rej := n.InstallCode(by, id, Mode{Install: true}, module, arg); rej != nil {
+		n.t.Fatal(rej)
+	}
+	return id
+}
+
+// files are memories in a temporary folder.
+type files struct {
+	dir     string
+	backend heap.Backend
+	open    map[string]*heap.Memory
+}
+
+func (f *files) Heap(id principal.ID) (*heap.Memory, error)   { return f.get(id.String() + ".heap") }
+func (f *files) Stable(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".stable") }
+
+func (f *files) get(name string) (*heap.Memory, error) {
+	if m := f.open[name]; m != nil {
+		return m, nil
+	}
+	m, err := heap.Open(filepath.Join(f.dir, name), f.backend)
+	f.open[name] = m
+	return m, err
+}
+
+func (f *files) Remove(id principal.ID) error {
+	for _, name := range []string{id.String() + ".heap", id.String() + ".stable"} {
+		if m := f.open[name]; m != nil {
+			delete(f.open, name)
+			if err := m.Remove(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *files) close(t testing.TB) {
+	for _, m := range f.open {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
