@@ -30,11 +30,24 @@ type function struct {
 	// current one, which costs cost. The charge goes in front of it once it is complete.
 	out, seg writer
 	cost     uint64
-	head     bool // the current stretch begins the body of a loop
+	head     head
 	begun    bool // the function's first stretch is finished
 	first    uint64
 	control  []frame
+	region   int // index in control of the loop whose code counts in a local; -1 for none
+	nextLoop int // ordinal of the next loop
+
+	floats floats
 }
+
+// head says whether the current stretch begins the body of a loop.
+type head uint8
+
+const (
+	notHead     head = iota
+	plainHead        // Check is called here
+	wrappedHead      // the loop is left for a call of Check, see loops.go
+)
 
 type localGroup struct {
 	n   uint32
@@ -45,14 +58,19 @@ type localGroup struct {
 type frame struct {
 	op       opcode // opBlock, opLoop, opIf or opElse
 	targeted bool   // a branch leads to the block's end
+	wrapped  bool   // a loop around it has been added
+	added    int    // blocks that the rewriter added, around this one and those outside it
+	arity    int    // values that a branch to the block takes along
 }
 
 // summary is what must be known of a body before it is rewritten.
 type summary struct {
 	locals       uint32 // parameters included
 	instructions int
-	loops        bool
 	calls        bool // calls a function other than a host function, and comes back
+	// loops tells of each loop, in the order in which they begin, whether its code can
+	// count instructions in a local.
+	loops []bool
 }
 
 // units is what a frame of the function costs of the stack's depth. The engine keeps
@@ -70,12 +88,12 @@ func (s summary) units() uint64 {
 // brief functions do not check the counter when they begin: whoever calls them in a
 // loop does.
 func (s summary) brief() bool {
-	return !s.calls && !s.loops && s.instructions <= briefInstructions
+	return !s.calls && len(s.loops) == 0 && s.instructions <= briefInstructions
 }
 
 // rewriteBody appends the instrumented body of the module's own function i.
 func (rw *rewriter) rewriteBody(code *writer, i uint32, b body) error {
-	f := &function{rewriter: rw, typ: rw.types[rw.functions[i]], scratch: map[slot]uint32{}}
+	f := &function{rewriter: rw, typ: rw.types[rw.functions[i]], scratch: map[slot]uint32{}, region: -1}
 	f.r = &reader{b: b.code, base: b.offset}
 	f.readLocals()
 	if err := f.scan(); err != nil {
@@ -109,24 +127,47 @@ func (f *function) readLocals() {
 	f.summary.locals = uint32(total)
 }
 
+// openLoop is a loop that scan is in.
+type openLoop struct {
+	ordinal, depth int
+	calls          bool
+	outermost      int // the depth of the outermost block that a branch table leads to
+}
+
 // scan reads the body once to check its nesting and to summarise it.
 func (f *function) scan() error {
 	r := *f.r
 	var ins instruction
-	depth := 0
+	var loops []openLoop
+	depth := 0 // open blocks
 	for r.more() && depth >= 0 {
 		f.ops.next(&r, &ins)
 		f.instructions++
+		calls := false
 		switch ins.op {
-		case opBlock, opLoop, opIf:
+		case opBlock, opIf:
 			depth++
-			f.loops = f.loops || ins.op == opLoop
+		case opLoop:
+			loops = append(loops, openLoop{ordinal: len(f.loops), depth: depth, outermost: depth})
+			f.loops = append(f.loops, false)
+			depth++
 		case opEnd:
 			depth--
-		case opCall:
-			f.calls = f.calls || int64(ins.a) >= int64(len(f.imports))
-		case opCallIndirect:
-			f.calls = true
+			loops = f.closeLoop(loops, depth)
+		case opBrTable:
+			for _, l := range ins.labels {
+				if n := len(loops); n > 0 {
+					loops[n-1].outermost = min(loops[n-1].outermost, depth-1-int(l))
+				}
+			}
+		case opCall, opCallIndirect:
+			f.calls = f.calls || ins.op == opCallIndirect || ins.a >= uint64(len(f.imports))
+			calls = true
+		case opReturnCall, opReturnCallIndirect, opMemoryGrow:
+			calls = true
+		}
+		if n := len(loops); n > 0 && calls {
+			loops[n-1].calls = true
 		}
 		if f.instructions > maxInstructions {
 			r.failf("a function body has more than %d instructions", maxInstructions)
@@ -138,6 +179,22 @@ func (f *function) scan() error {
 	return r.finish("a function body after its end")
 }
 
+// closeLoop ends the innermost loop if it is the block at depth. What it contains, the
+// loop around it contains too.
+func (f *function) closeLoop(loops []openLoop, depth int) []openLoop {
+	n := len(loops) - 1
+	if n < 0 || loops[n].depth != depth {
+		return loops
+	}
+	l := loops[n]
+	f.loops[l.ordinal] = !l.calls && l.outermost >= l.depth
+	if n > 0 {
+		loops[n-1].calls = loops[n-1].calls || l.calls
+		loops[n-1].outermost = min(loops[n-1].outermost, l.outermost)
+	}
+	return loops[:n]
+}
+
 // assemble puts the parts of the body together:
 //
 //	charge and check; block; body; end; restore the depth; end
@@ -145,14 +202,13 @@ func (f *function) scan() error {
 // The inner block catches branches to the function's own label, which is how `return`
 // leaves too, so that the depth is restored on every way out.
 func (f *function) assemble(code *writer) {
-	var body writer
+	var body, entry writer
+	f.enter(&entry) // adds locals
 	body.unsigned(uint64(len(f.locals) + len(f.added)))
 	for _, g := range f.locals {
 		body.unsigned(uint64(g.n))
 		body.put(g.typ.code())
 	}
-	var entry writer
-	f.enter(&entry)
 	for _, t := range f.added {
 		body.put(1, t.code())
 	}
@@ -180,19 +236,27 @@ func (f *function) assemble(code *writer) {
 
 // flush ends the current stretch.
 func (f *function) flush() {
+	f.floats.settle()
 	switch {
 	case !f.begun:
 		f.first, f.begun = f.cost, true
-	case f.head && f.cost == 0:
+	case f.head != notHead && f.cost == 0:
 		// An empty stretch ends at an inner loop, which checks, or at the end.
-		f.head = false
-	case f.head:
+	case f.head == wrappedHead:
+		f.leaveIfNegative()
+		f.spendLocally(&f.out, f.cost)
+	case f.head == plainHead && f.region >= 0:
+		f.spendLocally(&f.out, f.cost)
+		f.recheck(&f.out)
+	case f.head == plainHead:
 		f.charge(&f.out, f.cost)
-		f.head = false
+	case f.region >= 0:
+		f.spendLocally(&f.out, f.cost)
 	default:
 		f.spend(&f.out, f.cost)
 	}
-	f.out.put(f.seg...)
+	f.head = notHead
+	f.floats.emit(f)
 	f.seg = f.seg[:0]
 	f.cost = 0
 }

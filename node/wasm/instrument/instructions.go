@@ -3,47 +3,50 @@ package instrument
 // rewriteInstruction appends one instruction to the current stretch, or what stands
 // for it.
 func (f *function) rewriteInstruction(i *instruction) {
-	if i.op != opLoop {
-		f.cost += uint64(i.info.cost)
+	// A loop costs nothing itself, and ends the stretch before it.
+	f.cost += uint64(i.info.cost)
+	switch op := i.op; {
+	case i.info.imm == immMemory || i.info.imm == immMemoryLane:
+		f.memoryAccess(i)
+	case op >= opI32Eqz && op <= 0xc4, op > 0xff && i.info.nan != nanNever:
+		f.numeric(i)
+	case op >= opI32Const && op <= opF64Const, op == opV128Const:
+		f.copy(i)
+		f.floats.push()
+	case op >= opLocalGet && op <= opLocalTee:
+		f.localAccess(i)
+	case op == opGlobalGet || op == opGlobalSet:
+		f.globalAccess(i)
+	default:
+		f.floats.settle()
+		f.other(i)
 	}
+}
+
+// other rewrites an instruction that takes any number of operands.
+func (f *function) other(i *instruction) {
 	switch i.op {
 	case opBlock, opLoop, opIf, opElse, opEnd:
 		f.structure(i)
 	case opBr, opBrIf, opBrTable, opReturn, opUnreachable, opReturnCall, opReturnCallIndirect:
 		f.branch(i)
 	case opCall, opRefFunc:
-		if i.a >= f.functionCount() {
-			f.r.failf("function %d of %d", i.a, f.functionCount())
-			return
-		}
-		f.index(&f.seg, i.op, f.newIndex(uint32(i.a)))
+		f.call(i)
 	case opCallIndirect:
 		f.callIndirect(i)
-	case opLocalGet, opLocalSet, opLocalTee:
-		if i.a >= uint64(f.summary.locals) {
-			// The locals that the rewriter adds must stay out of reach.
-			f.r.failf("local %d of %d", i.a, f.summary.locals)
-		}
-		f.copy(i)
-	case opGlobalGet, opGlobalSet:
-		f.globalAccess(i)
 	case opMemoryGrow:
 		f.memoryGrow()
-	default:
-		switch {
-		case i.info.imm == immMemory || i.info.imm == immMemoryLane:
-			f.memoryAccess(i)
-		case i.op == opMemorySize:
-			f.copy(i)
-			if f.is64() {
-				f.seg.put(byte(opI64ExtendI32U))
-			}
-		case i.op == opTableGet || i.op == opTableSet || i.op&0xff00 == prefixBulk && i.op >= opMemoryInit:
-			f.bulk(i)
-		default:
-			f.copy(i)
-			f.canonical(i.info.nan)
+	case opMemorySize:
+		f.copy(i)
+		if f.is64() {
+			f.seg.put(byte(opI64ExtendI32U))
 		}
+	default:
+		if i.op == opTableGet || i.op == opTableSet || i.op >= opMemoryInit && i.op <= opTableFill {
+			f.bulk(i)
+			return
+		}
+		f.copy(i)
 	}
 }
 
@@ -53,22 +56,20 @@ func (f *function) copy(i *instruction) { f.seg.put(f.r.b[i.start:i.end]...) }
 func (f *function) structure(i *instruction) {
 	top := len(f.control) - 1
 	switch i.op {
-	case opBlock:
-		f.blockType(i)
+	case opBlock, opIf:
+		arity := f.blockResults(i)
 		f.copy(i)
-		f.control = append(f.control, frame{op: opBlock})
+		f.control = append(f.control, frame{op: i.op, added: f.addedBlocks(), arity: arity, targeted: i.op == opIf})
+		if i.op == opIf {
+			f.flush()
+		}
 	case opLoop:
 		// What precedes the loop is a stretch of its own: the body runs more often.
-		f.blockType(i)
+		f.blockResults(i)
 		f.flush()
-		f.out.put(f.r.b[i.start:i.end]...)
-		f.head = true
-		f.control = append(f.control, frame{op: opLoop})
-	case opIf:
-		f.blockType(i)
-		f.copy(i)
-		f.flush()
-		f.control = append(f.control, frame{op: opIf, targeted: true})
+		if f.r.err == nil {
+			f.beginLoop(i)
+		}
 	case opElse:
 		if top < 0 || f.control[top].op != opIf {
 			f.r.failf("else outside an if")
@@ -78,63 +79,59 @@ func (f *function) structure(i *instruction) {
 		f.copy(i)
 		f.flush()
 	case opEnd:
-		f.copy(i)
-		if top < 0 { // the function's end
+		switch {
+		case top < 0: // the function's end
+			f.copy(i)
 			f.flush()
 			return
-		}
-		if f.control[top].targeted || f.head && f.control[top].op == opLoop {
-			f.flush()
+		case f.control[top].op == opLoop && f.region >= 0:
+			f.endLoop()
+		default:
+			f.copy(i)
+			if f.control[top].targeted || f.head != notHead && f.control[top].op == opLoop {
+				f.flush()
+			}
 		}
 		f.control = f.control[:top]
 	}
 }
 
-// blockType keeps the types that the rewriter adds out of reach.
-func (f *function) blockType(i *instruction) {
-	if t := int64(i.a); t >= int64(f.ownTypes) {
+// blockResults is the number of a block's results. It keeps the types that the
+// rewriter adds out of reach.
+func (f *function) blockResults(i *instruction) int {
+	switch t := int64(i.a); {
+	case t >= int64(f.ownTypes):
 		f.r.failf("a block has type %d of %d", t, f.ownTypes)
+		return 0
+	case t >= 0:
+		return len(f.types[t].results)
+	case t == -0x40: // none
+		return 0
+	default:
+		return 1
 	}
 }
 
-// branch rewrites what leaves the stretch.
-func (f *function) branch(i *instruction) {
-	switch i.op {
-	case opBr, opBrIf:
-		f.target(uint32(i.a))
-		f.copy(i)
-	case opBrTable:
-		for _, l := range i.labels {
-			f.target(l)
-		}
-		f.copy(i)
-	case opReturn:
-		f.index(&f.seg, opBr, uint32(len(f.control)))
-	case opUnreachable:
-		f.copy(i)
-	case opReturnCall:
-		if i.a >= f.functionCount() {
-			f.r.failf("function %d of %d", i.a, f.functionCount())
-			return
-		}
-		f.leave(&f.seg)
-		f.index(&f.seg, i.op, f.newIndex(uint32(i.a)))
-	case opReturnCallIndirect:
-		f.leave(&f.seg)
-		f.callIndirect(i)
+// call renumbers the function.
+func (f *function) call(i *instruction) {
+	if i.a >= f.functionCount() {
+		f.r.failf("function %d of %d", i.a, f.functionCount())
+		return
 	}
-	f.flush()
+	f.index(&f.seg, i.op, f.newIndex(uint32(i.a)))
 }
 
-func (f *function) target(label uint32) {
-	switch n := uint32(len(f.control)); {
-	case label > n:
-		f.r.failf("a branch to label %d of %d", label, n+1)
-	case label < n:
-		// A branch to a loop leads to its beginning, where a stretch begins anyway.
-		if c := &f.control[n-1-label]; c.op != opLoop {
-			c.targeted = true
-		}
+func (f *function) localAccess(i *instruction) {
+	if i.a >= uint64(f.summary.locals) {
+		// The locals that the rewriter adds must stay out of reach.
+		f.r.failf("local %d of %d", i.a, f.summary.locals)
+	}
+	f.copy(i)
+	if i.op != opLocalGet {
+		f.floats.pop(nil)
+	}
+	if i.op != opLocalSet {
+		f.floats.push()
 	}
 }
 
@@ -157,74 +154,32 @@ func (f *function) globalAccess(i *instruction) {
 	}
 	g := f.globals[i.a]
 	w := &f.seg
+	if i.op == opGlobalSet {
+		f.floats.pop(nil)
+	} else {
+		f.floats.push()
+	}
 	switch {
 	case !g.mutable || g.typ != V128:
 		f.copy(i)
 	case i.op == opGlobalGet:
 		f.global(w, opGlobalGet, uint32(i.a))
-		f.simd(opI64x2Splat)
+		f.simd(w, opI64x2Splat)
 		f.global(w, opGlobalGet, g.high)
-		f.simd(opI64x2ReplaceLane, 1)
+		f.simd(w, opI64x2ReplaceLane, 1)
 	default:
 		v := f.local(slot{'v', V128})
 		f.index(w, opLocalTee, v)
-		f.simd(opI64x2ExtractLane, 0)
+		f.simd(w, opI64x2ExtractLane, 0)
 		f.global(w, opGlobalSet, uint32(i.a))
 		f.index(w, opLocalGet, v)
-		f.simd(opI64x2ExtractLane, 1)
+		f.simd(w, opI64x2ExtractLane, 1)
 		f.global(w, opGlobalSet, g.high)
 	}
 }
 
-func (f *function) simd(op opcode, immediate ...byte) {
-	f.seg.put(byte(prefixSIMD >> 8))
-	f.seg.unsigned(uint64(op & 0xff))
-	f.seg.put(immediate...)
+func (f *function) simd(w *writer, op opcode, immediate ...byte) {
+	w.put(byte(prefixSIMD >> 8))
+	w.unsigned(uint64(op & 0xff))
+	w.put(immediate...)
 }
-
-// canonical makes a result that is NaN the canonical one.
-func (f *function) canonical(n nan) {
-	w := &f.seg
-	var v uint32
-	switch n {
-	case nanNever:
-		return
-	case nanF32:
-		v = f.local(slot{'n', F32})
-		f.index(w, opLocalTee, v)
-		constant{typ: F32, lo: canonicalNaN32}.put(w)
-	case nanF64:
-		v = f.local(slot{'n', F64})
-		f.index(w, opLocalTee, v)
-		constant{typ: F64, lo: canonicalNaN64}.put(w)
-	case nanF32x4:
-		v = f.local(slot{'n', V128})
-		f.index(w, opLocalTee, v)
-		both := uint64(canonicalNaN32<<32 | canonicalNaN32)
-		constant{typ: V128, lo: both, hi: both}.put(w)
-	case nanF64x2:
-		v = f.local(slot{'n', V128})
-		f.index(w, opLocalTee, v)
-		constant{typ: V128, lo: canonicalNaN64, hi: canonicalNaN64}.put(w)
-	}
-	f.index(w, opLocalGet, v)
-	f.index(w, opLocalGet, v)
-	switch n {
-	case nanF32:
-		w.put(byte(opF32Eq), byte(opSelect))
-	case nanF64:
-		w.put(byte(opF64Eq), byte(opSelect))
-	case nanF32x4:
-		f.simd(opF32x4Eq)
-		f.simd(opV128Bitselect)
-	case nanF64x2:
-		f.simd(opF64x2Eq)
-		f.simd(opV128Bitselect)
-	}
-}
-
-// The canonical NaNs: quiet, positive, without payload.
-const (
-	canonicalNaN32 = 0x7fc00000
-	canonicalNaN64 = 0x7ff8000000000000
-)

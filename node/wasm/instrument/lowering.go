@@ -35,6 +35,13 @@ func (f *function) address() {
 
 // memoryAccess rewrites loads and stores.
 func (f *function) memoryAccess(i *instruction) {
+	if value := storedType(i.op); value != 0 {
+		f.floats.pop(nil)
+	}
+	f.floats.pop(nil)
+	if !isStore(i.op) {
+		f.floats.push()
+	}
 	if !f.is64() {
 		if i.b > maxU32 {
 			f.r.failf("offset %d is too large for a 32-bit memory", i.b)
@@ -61,7 +68,7 @@ func (f *function) memoryAccess(i *instruction) {
 		f.index(w, opLocalGet, v)
 	}
 	if i.op > 0xff {
-		f.simd(i.op)
+		f.simd(w, i.op)
 	} else {
 		w.put(byte(i.op))
 	}
@@ -81,6 +88,10 @@ func storedType(op opcode) ValueType {
 		return V128
 	}
 	return 0
+}
+
+func isStore(op opcode) bool {
+	return op >= 0x36 && op <= 0x3e || op == opV128Store || op >= opV128Store8Lane && op <= opV128Store64Lane
 }
 
 // memoryGrow asks the host first.
@@ -154,8 +165,11 @@ func (f *function) bulk(i *instruction) {
 // chargeItems charges for n items, n in a local, before they are worked on.
 func (f *function) chargeItems(n uint32, perItem int64) {
 	w := &f.seg
-	left := f.local(slotCounter)
-	f.global(w, opGlobalGet, f.counter)
+	if f.region >= 0 {
+		f.index(w, opLocalGet, f.left())
+	} else {
+		f.global(w, opGlobalGet, f.counter)
+	}
 	f.index(w, opLocalGet, n)
 	w.put(byte(opI64ExtendI32U))
 	if perItem != 1 {
@@ -163,6 +177,12 @@ func (f *function) chargeItems(n uint32, perItem int64) {
 		w.put(byte(opI64Mul))
 	}
 	w.put(byte(opI64Sub))
+	if f.region >= 0 {
+		f.index(w, opLocalSet, f.left())
+		f.recheck(w)
+		return
+	}
+	left := f.local(slotCounter)
 	f.index(w, opLocalTee, left)
 	f.global(w, opGlobalSet, f.counter)
 	f.index(w, opLocalGet, left)

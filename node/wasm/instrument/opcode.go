@@ -39,8 +39,8 @@ const (
 	opI32Eqz             opcode = 0x45
 	opI64Eqz             opcode = 0x50
 	opI64LtS             opcode = 0x53
-	opF32Eq              opcode = 0x5b
-	opF64Eq              opcode = 0x61
+	opF32Ne              opcode = 0x5c
+	opF64Ne              opcode = 0x62
 	opI32Add             opcode = 0x6a
 	opI32Sub             opcode = 0x6b
 	opI32Mul             opcode = 0x6c
@@ -79,6 +79,7 @@ const (
 	opF64x2Eq          opcode = prefixSIMD | 71
 	opV128Bitselect    opcode = prefixSIMD | 82
 	opV128Load8Lane    opcode = prefixSIMD | 84
+	opV128Store8Lane   opcode = prefixSIMD | 88
 	opV128Store64Lane  opcode = prefixSIMD | 91
 )
 

@@ -1,0 +1,151 @@
+package instrument
+
+// floats decides which results have to be made canonical. A NaN that goes straight into
+// an operation whose own result is made canonical, or which does not look at the bits of
+// a NaN, need not be. What becomes of a result is known only later, so the places where
+// code may have to go are kept until the stretch ends.
+type floats struct {
+	places []place
+	// stack models the operands that the stretch has pushed: -1, or an index of places.
+	stack []int
+}
+
+type place struct {
+	at     int // in the stretch's code
+	kind   nan
+	needed bool
+}
+
+// push notes an operand that is not a float result.
+func (s *floats) push() { s.stack = append(s.stack, -1) }
+
+// result notes a float result, made by the code before at.
+func (s *floats) result(at int, kind nan) {
+	s.places = append(s.places, place{at: at, kind: kind})
+	s.stack = append(s.stack, len(s.places)-1)
+}
+
+// pop notes that an operand is used; harmless says for results of which kind the use is
+// indifferent to the bits of a NaN.
+func (s *floats) pop(harmless func(nan) bool) {
+	n := len(s.stack)
+	if n == 0 {
+		return // from before the stretch, and canonical
+	}
+	if p := s.stack[n-1]; p >= 0 && (harmless == nil || !harmless(s.places[p].kind)) {
+		s.places[p].needed = true
+	}
+	s.stack = s.stack[:n-1]
+}
+
+// settle makes every result on the stack canonical: something uses them that is not
+// modelled.
+func (s *floats) settle() {
+	for range s.stack {
+		s.pop(nil)
+	}
+}
+
+// emit appends the stretch to the finished code, with what makes results canonical.
+func (s *floats) emit(f *function) {
+	from := 0
+	for _, p := range s.places {
+		if p.needed {
+			f.out.put(f.seg[from:p.at]...)
+			f.canonical(&f.out, p.kind)
+			from = p.at
+		}
+	}
+	f.out.put(f.seg[from:]...)
+	s.places, s.stack = s.places[:0], s.stack[:0]
+}
+
+func scalar(k nan) bool { return k == nanF32 || k == nanF64 }
+
+// numeric appends a numeric instruction: one of 0x45 to 0xc4, or one on vectors of
+// floats.
+func (f *function) numeric(i *instruction) {
+	var harmless func(nan) bool
+	switch op := i.op; {
+	case op > 0xff:
+		harmless = func(k nan) bool { return k == i.info.nan }
+	case i.info.nan != nanNever,
+		op >= 0x5b && op <= 0x66,                             // comparisons
+		op >= 0xa8 && op <= 0xab || op >= 0xae && op <= 0xb1: // conversions to integers, which trap
+		harmless = scalar
+	}
+	for n := operandCount(i.op); n > 0; n-- {
+		f.floats.pop(harmless)
+	}
+	f.copy(i)
+	if i.info.nan != nanNever {
+		f.floats.result(len(f.seg), i.info.nan)
+	} else {
+		f.floats.push()
+	}
+}
+
+// operandCount is 1 or 2 for a numeric instruction.
+func operandCount(op opcode) int {
+	unary := false
+	switch {
+	case op > 0xff:
+		switch op & 0xff {
+		case 94, 95, 0x67, 0x68, 0x69, 0x6a, 0x74, 0x75, 0x7a, 0x94, 0xe3, 0xef:
+			unary = true
+		}
+	case op == opI32Eqz, op == opI64Eqz,
+		op >= 0x67 && op <= 0x69, op >= 0x79 && op <= 0x7b, // clz ctz popcnt
+		op >= 0x8b && op <= 0x91, op >= 0x99 && op <= 0x9f, // abs to sqrt
+		op >= 0xa7: // conversions
+		unary = true
+	}
+	if unary {
+		return 1
+	}
+	return 2
+}
+
+// canonical makes a result that is NaN the canonical one. A branch that is never taken
+// costs less than a choice that everything afterwards waits for.
+func (f *function) canonical(w *writer, n nan) {
+	switch n {
+	case nanF32:
+		f.replaceNaN(w, F32, opF32Ne, constant{typ: F32, lo: canonicalNaN32})
+	case nanF64:
+		f.replaceNaN(w, F64, opF64Ne, constant{typ: F64, lo: canonicalNaN64})
+	case nanF32x4:
+		const two = canonicalNaN32<<32 | canonicalNaN32
+		f.replaceLanes(w, opF32x4Eq, constant{typ: V128, lo: two, hi: two})
+	case nanF64x2:
+		f.replaceLanes(w, opF64x2Eq, constant{typ: V128, lo: canonicalNaN64, hi: canonicalNaN64})
+	case nanNever:
+	}
+}
+
+func (f *function) replaceNaN(w *writer, typ ValueType, unequal opcode, canonical constant) {
+	v := f.local(slot{'n', typ})
+	f.index(w, opLocalTee, v)
+	f.index(w, opLocalGet, v)
+	w.put(byte(unequal), byte(opIf), 0x40)
+	canonical.put(w)
+	f.index(w, opLocalSet, v)
+	w.put(byte(opEnd))
+	f.index(w, opLocalGet, v)
+}
+
+func (f *function) replaceLanes(w *writer, equal opcode, canonical constant) {
+	v := f.local(slot{'n', V128})
+	f.index(w, opLocalTee, v)
+	canonical.put(w)
+	f.index(w, opLocalGet, v)
+	f.index(w, opLocalGet, v)
+	f.simd(w, equal)
+	f.simd(w, opV128Bitselect)
+}
+
+// The canonical NaNs: quiet, positive, without payload.
+const (
+	canonicalNaN32 = 0x7fc00000
+	canonicalNaN64 = 0x7ff8000000000000
+)
