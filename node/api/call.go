@@ -95,7 +95,7 @@ func (s *server) await(ctx context.Context, id types.RequestID) (Snapshot, error
 	wait, cancel := context.WithTimeout(ctx, s.Limits.SyncWait)
 	defer cancel()
 	snapshot, err := s.Replica.Await(wait, id)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, nil
 	}
 	return snapshot, err

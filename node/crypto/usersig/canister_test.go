@@ -198,6 +198,7 @@ func TestSenderInfoIsSignedByTheSendersCanister(t *testing.T) {
 		check(envelope.Keyed{Signer: s}, info(canisterA, "else", s)),
 		check(envelope.Keyed{Signer: s}, info(canisterA, "info", n.signer(canisterA, []byte("other"), true))),
 		check(envelope.Keyed{Signer: user}, info(canisterA, "info", user)),
+		check(envelope.Keyed{Signer: user}, info(principal.ID{}, "info", user)),
 		check(chainOf(t, []testSigner{user, s}, nil), info(canisterA, "info", s)),
 	} {
 		if err == nil {

@@ -90,7 +90,8 @@ func ParseKey(der []byte) (*PublicKey, error) {
 }
 
 // Object identifiers: RFC 5480, RFC 8410, SEC 2, and the interface specification.
-func oidEC() asn1.ObjectIdentifier        { return asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1} }
+func oidEC() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1} }
+
 func oidP256() asn1.ObjectIdentifier      { return asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7} }
 func oidSecp256k1() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 132, 0, 10} }
 func oidEd25519() asn1.ObjectIdentifier   { return asn1.ObjectIdentifier{1, 3, 101, 112} }
