@@ -7,6 +7,8 @@
 package gateway
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -17,6 +19,7 @@ import (
 	"portico/gateway/host"
 	"portico/gateway/serve"
 	"portico/lightclient"
+	"portico/lightclient/asset"
 	"portico/node/crypto/bls"
 )
 
@@ -53,6 +56,7 @@ func New(cfg Config) (http.Handler, error) {
 		Resolver: &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
 		Canisters: lightclient.New(lightclient.Config{
 			Transport: pool, RootKey: cfg.RootKey, BLS: bls.VerifyBLS, Now: cfg.Now,
+			Ed25519: verifyEd25519, Rand: rand.Reader, Decode: asset.Decode,
 		}),
 		Upstream: pool,
 		Log:      cfg.Log,
@@ -66,4 +70,8 @@ func New(cfg Config) (http.Handler, error) {
 		}
 	}
 	return serve.New(deps), nil
+}
+
+func verifyEd25519(publicKey, message, sig []byte) bool {
+	return ed25519.Verify(publicKey, message, sig)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"portico/gateway/page"
+	"portico/lightclient/problem"
 )
 
 // maxRequestBytes bounds the bodies of requests. The largest message that replicas
@@ -62,7 +63,7 @@ func (x *exchange) api() {
 	}
 	resp, err := x.Upstream.Do(x.r.Context(), x.r.Method, x.r.URL.Path, body)
 	if err != nil {
-		x.fail(unreachable(err), err)
+		x.fail(problemOf(problem.Unreachable(err)), err)
 		return
 	}
 	defer resp.Body.Close()

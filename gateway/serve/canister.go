@@ -12,6 +12,7 @@ import (
 	"portico/gateway/page"
 	"portico/lightclient"
 	"portico/lightclient/asset"
+	"portico/lightclient/problem"
 )
 
 // canister answers for a canister.
@@ -46,7 +47,7 @@ func (x *exchange) canister() {
 		return
 	}
 	if err != nil {
-		x.fail(problemOf(err), err)
+		x.fail(problemOf(problem.Of(err)), err)
 		return
 	}
 	x.pass(resp)

@@ -1,0 +1,115 @@
+// Command testserver runs a test site behind a gateway, for tests in browsers:
+//
+//	testserver FOLDER     the built service worker (see web/ts)
+//
+// It prints one line of JSON with the gateway's port and the ids of the canisters,
+// and ends when its standard input does. POST /flip?mark=X makes the replica flip
+// a bit of the first byte after the text X in every answer that contains it;
+// without a mark it answers honestly again.
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	"portico/gateway"
+	"portico/gateway/host"
+	"portico/gateway/testsite"
+	"portico/lightclient/asset"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "testserver:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if len(os.Args) != 2 {
+		return fmt.Errorf("usage: testserver FOLDER")
+	}
+	site := testsite.New(pages())
+	var mark atomic.Pointer[string]
+	site.Replica.Tamper = func(_ string, status int, body []byte) (int, []byte, error) {
+		if m := mark.Load(); m != nil && *m != "" {
+			body, _ = testsite.Flip(body, []byte(*m))
+		}
+		return status, body, nil
+	}
+	replica, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = http.Serve(replica, site) }()
+	handler, err := gateway.New(gateway.Config{
+		Domains:  []string{"localhost"},
+		Aliases:  host.Fixed{"shop.local.localhost": site.Web()},
+		Replicas: []string{"http://" + replica.Addr().String()},
+		RootKey:  site.RootKey(),
+		Worker:   os.DirFS(os.Args[1]),
+	})
+	if err != nil {
+		return err
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		_ = http.Serve(front, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/flip" && r.Method == http.MethodPost {
+				m := r.URL.Query().Get("mark")
+				mark.Store(&m)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		}))
+	}()
+	err = json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"port": front.Addr().(*net.TCPAddr).Port, "web": site.Web().String(),
+		"stopped": site.Stopped().String(), "missing": site.Missing().String(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// pages is a small site: a page with a style sheet, a script and a large picture
+// of nothing, a compressed page, and a cookie.
+func pages() map[string]testsite.Page {
+	kind := func(k string, more ...asset.Header) []asset.Header {
+		return append([]asset.Header{{Name: "content-type", Value: k}}, more...)
+	}
+	const index = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Sample</title><link rel="stylesheet" href="/style.css">
+<h1>A certified page</h1><p id="counter"></p><p id="large"></p><script src="/script.js"></script>`
+	const script = `(async () => {
+  document.querySelector('#counter').textContent = await (await fetch('/counter', {method: 'POST', body: 'x'})).text();
+  document.querySelector('#large').textContent = (await (await fetch('/large')).arrayBuffer()).byteLength;
+})();`
+	return map[string]testsite.Page{
+		"/":          {Headers: kind("text/html", asset.Header{Name: "x-motto", Value: "certified too"}, asset.Header{Name: "set-cookie", Value: "flavour=plain; Path=/; SameSite=Lax"}), Body: []byte(index)},
+		"/style.css": {Headers: kind("text/css"), Body: []byte("h1 { color: rgb(1, 2, 3) }")},
+		"/script.js": {Headers: kind("text/javascript"), Body: []byte(script)},
+		"/large":     {Headers: kind("application/octet-stream"), Body: bytes.Repeat([]byte("0123456789abcdef"), 1<<16), Chunk: 400_000},
+		"/zipped":    {Headers: kind("text/html", asset.Header{Name: "content-encoding", Value: "gzip"}), Body: zipped("<h1>Unzipped</h1>")},
+	}
+}
+
+func zipped(text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text)) // writing into a buffer never fails
+	_ = w.Close()
+	return b.Bytes()
+}
