@@ -380,6 +380,19 @@ func TestGoroutinesMayShareAVerifier(t *testing.T) { // for the race detector
 	wg.Wait()
 }
 
+func TestARememberedSignatureIsGoodForItsKeyOnly(t *testing.T) {
+	v := newVerifier()
+	c := subnetKey.certify(stateTree(now), delegation(sharded, now))
+	if _, err := v.Canister(c.Append(nil), principal.Canister(15), now); err != nil {
+		t.Fatal(err)
+	}
+	c.Delegation = nil // as if the root subnet had signed
+	var se *SignatureError
+	if _, err := v.Canister(c.Append(nil), principal.Canister(15), now); !errors.As(err, &se) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestCachesStaySmall(t *testing.T) {
 	var c cache[int]
 	for i := range 1000 {

@@ -220,7 +220,7 @@ func genTree(t *rapid.T, depth int, raw bool) Tree {
 		case 0:
 			nodes = append(nodes, Pruned{1})
 		case 1:
-			nodes = append(nodes, Empty{})
+			nodes = append(nodes, Empty{}, &Fork{Left: Empty{}, Right: Empty{}})
 		case 2:
 			nodes[len(nodes)-1] = Pruned(c.Hash())
 		}
@@ -427,6 +427,22 @@ func TestWitnessProvesAbsenceBySingleNeighbours(t *testing.T) {
 		}
 		if shown != c.shown {
 			t.Errorf("absence of %q is proved by %q, want %q", c.label, shown, c.shown)
+		}
+	}
+}
+
+func TestWitnessFindsNeighboursBeyondEmptyNodes(t *testing.T) {
+	a, c := &Labeled{Label: []byte("a"), Sub: Leaf("1")}, &Labeled{Label: []byte("c"), Sub: Leaf("2")}
+	for _, tree := range []Tree{
+		&Fork{Left: a, Right: &Fork{Left: Empty{}, Right: c}},
+		&Fork{Left: &Fork{Left: a, Right: Empty{}}, Right: c},
+		&Fork{Left: &Fork{Left: Empty{}, Right: a}, Right: &Fork{Left: c, Right: &Fork{Left: Empty{}, Right: Empty{}}}},
+	} {
+		for _, label := range []string{"", "b", "d"} {
+			w := Witness(tree, []Path{path(label)})
+			if _, s := Lookup(w, []byte(label)); s != Absent || w.Hash() != tree.Hash() {
+				t.Errorf("%x: absence of %q is %s", Append(nil, tree), label, s)
+			}
 		}
 	}
 }

@@ -96,10 +96,14 @@ func from(paths []Path, label []byte, after bool) int {
 	return i
 }
 
-// prune replaces a node by its hash; an Empty node shows nothing and stays.
+// prune replaces a node by its hash. A forest without nodes shows nothing and
+// stays: a hash in its place would hide the end of the forest that it is in.
 func prune(t Tree) Tree {
-	if _, ok := t.(Empty); ok {
-		return t
+	switch t.(type) {
+	case Empty, *Fork:
+		if _, kind := firstLabel(t); kind == edgeNone {
+			return t
+		}
 	}
 	return Pruned(t.Hash())
 }

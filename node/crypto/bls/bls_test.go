@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"portico/lightclient/bls"
+
+	blst "github.com/supranational/blst/bindings/go"
 )
 
 func newKey(t testing.TB, seed byte) *SecretKey {
@@ -65,6 +67,42 @@ func TestBothImplementationsRefuseTheSame(t *testing.T) {
 		}
 		if err := bls.Verify(in.pk, msg, in.sig); err == nil {
 			t.Errorf("pure Go accepts key %x, signature %x", in.pk, in.sig)
+		}
+	}
+}
+
+func TestPointsOutsideTheGroupsAreToldFromWrongSignatures(t *testing.T) {
+	k := newKey(t, 1)
+	msg, pk, sig := []byte("message"), k.PublicKey(), k.Sign([]byte("message"))
+	infinity := func(n int) []byte { return append([]byte{0xc0}, make([]byte, n-1)...) }
+	// the smallest abscissae of curve points; the groups are so sparse that none is in them
+	outside := func(n int, decodes func(b []byte) bool) []byte {
+		for x := byte(1); x < 255; x++ {
+			b := make([]byte, n)
+			b[0], b[n-1] = 0x80, x
+			if decodes(b) {
+				return b
+			}
+		}
+		t.Fatal("no point found")
+		return nil
+	}
+	outsideG1 := outside(48, func(b []byte) bool { return new(blst.P1Affine).Uncompress(b) != nil })
+	outsideG2 := outside(96, func(b []byte) bool { return new(blst.P2Affine).Uncompress(b) != nil })
+	for name, in := range map[string]struct {
+		pk, sig []byte
+		want    string
+	}{
+		"infinite key":                   {infinity(96), sig, "public key"},
+		"infinite signature":             {pk, infinity(48), "signature"},
+		"key outside the subgroup":       {outsideG2, sig, "public key"},
+		"signature outside the subgroup": {pk, outsideG1, "signature"},
+	} {
+		for _, verify := range []func(pk, msg, sig []byte) error{VerifyBLS, bls.Verify} {
+			err := verify(in.pk, msg, in.sig)
+			if err == nil || errors.Is(err, bls.ErrMismatch) || !strings.Contains(err.Error(), in.want) {
+				t.Errorf("%s: error %v", name, err)
+			}
 		}
 	}
 }
