@@ -237,6 +237,24 @@ func expectRefusal(t *testing.T, content *cbor.Map, key, want string) {
 	}
 }
 
+func TestTheLargestReadStateRequestIsAccepted(t *testing.T) {
+	r := Request{Kind: ReadState, Sender: principal.Anonymous()}
+	for range MaxPaths {
+		p := make(hashtree.Path, MaxPathLabels)
+		for i := range p {
+			p[i] = []byte{byte(i)}
+		}
+		r.Paths = append(r.Paths, p)
+	}
+	e, err := Decode((&Envelope{Request: r}).Append(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Request.Paths) != MaxPaths || len(e.Request.Paths[MaxPaths-1]) != MaxPathLabels || e.RequestID != r.ID() {
+		t.Error("the request changed")
+	}
+}
+
 func key(t testing.TB, n byte) Ed25519 {
 	t.Helper()
 	k, err := NewEd25519(bytes.Repeat([]byte{n}, 32))
