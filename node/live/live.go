@@ -161,6 +161,11 @@ func (r *Replica) load() error {
 	if loaded != nil && r.view.Root.Hash() != loaded.Root {
 		return fmt.Errorf("checkpoint %d: its state has root hash %x, not %x", loaded.Height, r.view.Root.Hash(), loaded.Root)
 	}
+	r.certify()
+	if loaded == nil {
+		// what follows is computed from the genesis state, so it must be durable first
+		return r.save()
+	}
 	return nil
 }
 
@@ -188,7 +193,7 @@ func (r *Replica) replay() error {
 		if b.Height != r.state.Height+1 {
 			return fmt.Errorf("block %d follows height %d: blocks are missing", b.Height, r.state.Height)
 		}
-		if r.certified != nil && b.ParentRoot != r.certified.Root {
+		if b.ParentRoot != r.certified.Root {
 			return fmt.Errorf("height %d: running its block again gives root hash %x, but %x was certified", r.state.Height, r.certified.Root, b.ParentRoot)
 		}
 		n++
@@ -199,9 +204,6 @@ func (r *Replica) replay() error {
 	}
 	if n > 0 {
 		r.cfg.Log.Info("replayed blocks", "blocks", n, "height", r.state.Height, "root", fmt.Sprintf("%x", r.certified.Root))
-	}
-	if r.certified == nil {
-		r.certify()
 	}
 	return nil
 }
@@ -287,11 +289,15 @@ const (
 
 func objectName(h types.Hash) string { return fmt.Sprintf("object-%x", h[:]) }
 
-// checkpoint makes the state durable.
+// checkpoint makes the state durable, if it is newer than the newest checkpoint.
 func (r *Replica) checkpoint() error {
 	if r.state.Height == r.saved {
 		return nil
 	}
+	return r.save()
+}
+
+func (r *Replica) save() error {
 	began := time.Now()
 	saved, objects, err := r.state.Save()
 	if err != nil {

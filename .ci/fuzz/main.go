@@ -1,0 +1,67 @@
+// Command fuzz runs every fuzz target of the project for a while, one after the
+// other, and stops at the first that finds something.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	each := flag.Duration("time", 20*time.Second, "how long to run each target")
+	flag.Parse()
+	if err := run(*each); err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+// target is a fuzz function and its folder.
+type target struct{ folder, name string }
+
+func run(each time.Duration) error {
+	targets, err := find()
+	if err != nil {
+		return err
+	}
+	if len(targets) == 0 {
+		return fmt.Errorf("no fuzz targets found")
+	}
+	for i, t := range targets {
+		fmt.Printf("[%d/%d] %s %s\n", i+1, len(targets), t.folder, t.name)
+		cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "./"+t.folder)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s in %s: %w\n%s", t.name, t.folder, err, out)
+		}
+	}
+	return nil
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz[A-Za-z0-9_]+)\(f \*testing\.F\)`)
+
+func find() ([]target, error) {
+	var out []target
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
+			return fs.SkipDir
+		case !strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		for _, m := range declaration.FindAllSubmatch(text, -1) {
+			out = append(out, target{filepath.ToSlash(filepath.Dir(name)), string(m[1])})
+		}
+		return err
+	})
+	return out, err
+}

@@ -1,0 +1,70 @@
+# What a newcomer needs is "make run" and "make test"; "make help" lists the rest.
+
+GO       ?= go
+NODE     ?= node
+SEEDS    ?= 200
+FUZZTIME ?= 20s
+CHROMIUM ?= /usr/bin/chromium
+
+BIN     := bin/portico
+WORKER  := bin/worker
+SAMPLE  := build/sample
+
+.PHONY: help run test check race fuzz bench sim build worker sample assets clean deps
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: build worker sample ## a local network with a sample dapp, until Ctrl-C
+	$(BIN) up --sample $(SAMPLE)
+
+build: ## the program bin/portico
+	$(GO) build -o $(BIN) ./node
+
+deps: node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --ignore-scripts
+	@touch $@
+
+worker: deps ## the service worker and the light client for browsers
+	$(NODE) web/ts/build.mjs $(WORKER)
+
+assets: build/assets.wasm
+
+build/assets.wasm: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
+
+sample: deps assets ## the sample dapp
+	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm
+
+FORCE:
+
+test: build worker sample chromium ## everything: packages, specification vectors, real clients, browser
+	$(GO) test ./...
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+
+check: ## formatting, vet, staticcheck, house rules, short tests
+	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) tool -modfile=.ci/tools.mod staticcheck ./...
+	$(GO) test -short ./...
+
+race: ## the tests of what runs concurrently, under the race detector
+	$(GO) test -race -short ./gateway/... ./node/live/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient
+
+fuzz: ## every fuzz target for FUZZTIME
+	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
+
+bench: build worker sample chromium ## the figures in the README, beside those of peers
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/certificate ./node/wasm ./node/state/heap ./node/crypto/usersig
+	$(NODE) web/e2e/bench-certificate.mjs
+	$(NODE) web/e2e/bench-replica.mjs
+
+.PHONY: chromium
+chromium: ## the browser that the tests use, from Debian, if it is missing
+	@test -x $(CHROMIUM) || (echo "installing chromium for the browser tests"; apt-get update -q && apt-get install -yq --no-install-recommends chromium)
+
+clean: ## what was built, and the local network's state
+	rm -rf bin build .portico

@@ -1,0 +1,38 @@
+// Builds the sample dapp into a folder that "portico up --sample" deploys:
+// backend.wasm (Motoko, compiled as moc does by default), assets.wasm, and site/.
+//
+//   node web/sample/build.mjs OUTPUT ASSETS_WASM
+import { mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const [output, assetsWasm] = process.argv.slice(2);
+if (!output || !assetsWasm) {
+  console.error('usage: node web/sample/build.mjs OUTPUT ASSETS_WASM');
+  process.exit(2);
+}
+const here = path.dirname(fileURLToPath(import.meta.url));
+const motoko = createRequire(import.meta.url)('motoko').default;
+
+await rm(output, { recursive: true, force: true });
+await mkdir(path.join(output, 'site'), { recursive: true });
+
+motoko.write('main.mo', await readFile(path.join(here, 'main.mo'), 'utf8'));
+const compiled = motoko.wasm('main.mo', 'ic');
+await writeFile(path.join(output, 'backend.wasm'), compiled.wasm);
+await copyFile(assetsWasm, path.join(output, 'assets.wasm'));
+
+for (const name of ['index.html', 'style.css']) {
+  await copyFile(path.join(here, 'site', name), path.join(output, 'site', name));
+}
+await build({
+  entryPoints: [path.join(here, 'site', 'app.ts')],
+  outfile: path.join(output, 'site', 'app.js'),
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+});
