@@ -35,7 +35,7 @@ type Deps struct {
 type Limits struct {
 	// BodyBytes bounds a request's body, IngressBytes that of a call.
 	BodyBytes, IngressBytes int64
-	// BufferedBytes bounds the bodies of all requests in progress together.
+	// BufferedBytes bounds the memory of all requests in progress together.
 	BufferedBytes int64
 	// Calls, Queries, ReadStates and Statuses bound the requests of each kind in progress.
 	Calls, Queries, ReadStates, Statuses int

@@ -42,9 +42,12 @@ type fakeReplica struct {
 	key, parent *bls.SecretKey
 	nodeKey     ed25519.PrivateKey
 
+	subnetID, rootID principal.ID
+
 	mu        sync.Mutex
 	state     node
 	requests  map[types.RequestID]Request
+	latest    *fakeSnapshot           // of state and requests; nil if they changed
 	private   map[string]principal.ID // metadata sections and the controller who may read them
 	changed   chan struct{}           // closed by the next change
 	submitted []Ingress
@@ -76,6 +79,7 @@ func newReplica(t testing.TB, root bool) *fakeReplica {
 		f.parent, err = bls.GenerateKey(rand.Reader)
 		must(t, err)
 	}
+	f.subnetID, f.rootID = principal.SelfAuthenticating(f.key.PublicKeyDER()), principal.SelfAuthenticating(f.rootKey())
 	about := func(name string) node {
 		return node{
 			"public_key": []byte(name), "type": []byte("application"), "canister_ranges": ranges(),
@@ -114,10 +118,8 @@ func (f *fakeReplica) rootKey() []byte {
 	return f.key.PublicKeyDER()
 }
 
-func (f *fakeReplica) subnet() principal.ID {
-	return principal.SelfAuthenticating(f.key.PublicKeyDER())
-}
-func (f *fakeReplica) rootSubnet() principal.ID { return principal.SelfAuthenticating(f.rootKey()) }
+func (f *fakeReplica) subnet() principal.ID     { return f.subnetID }
+func (f *fakeReplica) rootSubnet() principal.ID { return f.rootID }
 
 func (f *fakeReplica) verifier() *certificate.Verifier {
 	return &certificate.Verifier{RootKey: f.rootKey(), BLS: bls.VerifyBLS}
@@ -143,6 +145,7 @@ func (f *fakeReplica) decide(id types.RequestID, request Request, status node) {
 	f.state["request_status"] = statuses
 	f.requests = maps.Clone(f.requests)
 	f.requests[id] = request
+	f.latest = nil
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
@@ -196,7 +199,10 @@ func (f *fakeReplica) NodeID() types.NodeID {
 func (f *fakeReplica) Sign(msg []byte) []byte { return ed25519.Sign(f.nodeKey, msg) }
 
 func (f *fakeReplica) snapshot() *fakeSnapshot {
-	return &fakeSnapshot{replica: f, tree: treeOf(f.state), requests: f.requests}
+	if f.latest == nil {
+		f.latest = &fakeSnapshot{replica: f, tree: treeOf(f.state), requests: f.requests}
+	}
+	return f.latest
 }
 
 type fakeSnapshot struct {

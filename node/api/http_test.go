@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,12 +19,13 @@ import (
 	"portico/node/types"
 )
 
-func candidRecord(t testing.TB, field string, id principal.ID) []byte {
+// candidRecord is a record with a principal and a blob.
+func candidRecord(t testing.TB, field string, id principal.ID, blob ...byte) []byte {
 	t.Helper()
-	typ := candid.RecordOf(candid.F(field, candid.PrincipalType), candid.F("more", candid.TextType))
+	typ := candid.RecordOf(candid.F(field, candid.PrincipalType), candid.F("wasm_module", candid.BlobType()))
 	record := candid.Record{}
 	for _, f := range typ.Fields {
-		var v candid.Value = candid.Text("more")
+		var v candid.Value = candid.Blob(blob)
 		if f.Name == field {
 			v = candid.Principal(id)
 		}
@@ -32,6 +34,17 @@ func candidRecord(t testing.TB, field string, id principal.ID) []byte {
 	b, err := candid.Encode([]candid.Type{typ}, []candid.Value{record})
 	must(t, err)
 	return b
+}
+
+func TestLargeInstallationsAreSentToTheirCanister(t *testing.T) {
+	f := newReplica(t, true)
+	h := f.handler(nil)
+	arg := candidRecord(t, "canister_id", canisterA, make([]byte, 2*types.MiB)...)
+	body := seal(t, newUser(t), callOf(principal.ID{}, "install_code", arg))
+	if w := post(h, callPath("v2", canisterA), body); w.Code != http.StatusAccepted {
+		t.Fatalf("status %d, %s", w.Code, w.Body)
+	}
+	wantRefusal(t, post(h, callPath("v2", canisterB), body), http.StatusBadRequest, "concerns canister "+canisterA.String())
 }
 
 func TestStatusTellsTheRootKeyOnlyWhereItIsGiven(t *testing.T) {
@@ -269,15 +282,40 @@ func TestBodiesBeyondTheLimitAreTooLarge(t *testing.T) {
 	}
 }
 
+func TestDecodedItemsCountAsBuffered(t *testing.T) {
+	f := newReplica(t, true)
+	h := f.handler(func(d *Deps) { d.Limits.BufferedBytes = types.MiB })
+	body := append([]byte{0xa1, 0x67, 'c', 'o', 'n', 't', 'e', 'n', 't', 0x99, 0xff, 0xff}, make([]byte, 65535)...)
+	for range 2 {
+		wantRefusal(t, post(h, queryPath("v3", canisterA), body), http.StatusTooManyRequests, "bytes of requests")
+		answer(t, post(h, queryPath("v3", canisterA), seal(t, newUser(t), queryOf(canisterA, "get", make([]byte, 100_000)))))
+	}
+	if got := h.(*server).buffered.free.Load(); got != types.MiB {
+		t.Fatalf("%d bytes free", got)
+	}
+}
+
+func TestItemsAreCountedUpToWhereTheyAreMalformed(t *testing.T) {
+	for text, want := range map[string]int{
+		"": 0, "00": 1, "a16161f6": 3, "9f0102ff": 4, "d9d9f74401020304": 2, "5affffffff01": 1, "18": 1, "8218": 2,
+	} {
+		encoded, err := hex.DecodeString(text)
+		must(t, err)
+		if got := countItems(encoded); got != want {
+			t.Errorf("%s: %d items, want %d", text, got, want)
+		}
+	}
+}
+
 func TestBufferedBytesAreBoundedAndGivenBack(t *testing.T) {
 	f := newReplica(t, true)
 	body := seal(t, envelope.Anonymous{}, queryOf(canisterA, "m", make([]byte, 100_000)))
-	h := f.handler(func(d *Deps) { d.Limits.BufferedBytes = 150_000 })
+	h := f.handler(func(d *Deps) { d.Limits.BufferedBytes = 160_000 })
 	for range 3 {
 		answer(t, post(h, queryPath("v3", canisterA), body))
 	}
-	if got := h.(*server).buffered.free.Load(); got != 150_000 {
-		t.Fatalf("%d bytes free of 150000", got)
+	if got := h.(*server).buffered.free.Load(); got != 160_000 {
+		t.Fatalf("%d bytes free of 160000", got)
 	}
 	h = f.handler(func(d *Deps) { d.Limits.BufferedBytes = 90_000 })
 	for range 3 {

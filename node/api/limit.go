@@ -26,7 +26,7 @@ func (g gate) enter() (release func(), err error) {
 	}
 }
 
-// A budget bounds the bytes of request bodies in memory.
+// A budget bounds the bytes that requests take in memory, as received and decoded.
 type budget struct{ free atomic.Int64 }
 
 func newBudget(n int64) *budget {
@@ -48,6 +48,38 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 // firstBodyBytes is what is allocated before a client has sent anything: a length
 // that it announces is only believed as the bytes arrive.
 const firstBodyBytes = 64 << 10
+
+// itemBytes is about what a CBOR item takes in memory once it is decoded, up to
+// two hundred times its encoding.
+const itemBytes = 200
+
+// countItems counts the items of a CBOR encoding, up to where it is malformed.
+func countItems(b []byte) (n int) {
+	const majorBytes, majorText, longHead, indefinite = 2, 3, 24, 28
+	for len(b) > 0 {
+		major, length := b[0]>>5, uint64(b[0]&31)
+		b = b[1:]
+		n++
+		if length >= indefinite {
+			continue
+		}
+		if length >= longHead {
+			width := 1 << (length - longHead)
+			if len(b) < width {
+				return n
+			}
+			length = 0
+			for _, c := range b[:width] {
+				length = length<<8 | uint64(c)
+			}
+			b = b[width:]
+		}
+		if major == majorBytes || major == majorText {
+			b = b[min(length, uint64(len(b))):]
+		}
+	}
+	return n
+}
 
 // readBody reads a CBOR body of at most limit bytes. The caller releases it when
 // nothing refers to it any more.
@@ -80,6 +112,12 @@ func (s *server) readBody(r *http.Request, limit int64) (body []byte, release fu
 			release()
 			return nil, nil, tooLarge(limit)
 		case errors.Is(err, io.EOF):
+			decoded := itemBytes * int64(countItems(body))
+			if !s.buffered.take(decoded) {
+				release()
+				return nil, nil, refuse(http.StatusTooManyRequests, "too many bytes of requests are in progress")
+			}
+			taken += decoded
 			return body, release, nil
 		case err != nil:
 			release()

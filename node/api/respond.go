@@ -30,11 +30,8 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		return
 	}
-	if r.Context().Err() != nil {
-		return // nobody is there to read it
-	}
 	status, text := describe(err)
-	if status >= http.StatusInternalServerError {
+	if status == http.StatusInternalServerError {
 		s.Log.Error("request failed", "path", r.URL.Path, "status", status, "error", err)
 	} else {
 		s.Log.Debug("request refused", "path", r.URL.Path, "status", status, "error", err)
