@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 	"portico/node/types"
 )
@@ -30,6 +31,21 @@ func (m *Message) Caller() principal.ID { return m.caller }
 
 // Arg is the message's argument as it came, usually Candid.
 func (m *Message) Arg() []byte { return m.arg }
+
+// Args decodes the argument as Candid into what the pointers point to, by the rules
+// of package marshal.
+func (m *Message) Args(into ...any) error { return marshal.Decode(m.arg, into...) }
+
+// Reply answers the message with Candid values, by the rules of package marshal. An
+// error means that a value has no Candid type; nothing was answered then.
+func (m *Message) Reply(values ...any) error {
+	b, err := marshal.Encode(values...)
+	if err != nil {
+		return err
+	}
+	m.ReplyRaw(b)
+	return nil
+}
 
 // ReplyRaw answers the message with bytes, usually Candid. A message is answered once.
 func (m *Message) ReplyRaw(b []byte) {

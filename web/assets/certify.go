@@ -1,0 +1,223 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"portico/lightclient/asset"
+	"portico/lightclient/hashtree"
+)
+
+// answers is what the canister certifies that it may say with an encoding. The
+// Certifieds still lack the path, which aliases and fallbacks add.
+type answers struct {
+	headers     []asset.Header // of the plain answer, the expression included
+	ok          asset.Certified
+	notFound    asset.Certified // the same with status 404, for 404.html
+	notModified asset.Certified
+	parts       []asset.Certified // one for each piece, if there are several
+}
+
+// Three expressions. Every answer certifies all its headers. Ranges and conditions
+// are certified for the request header that asks for them, so that no replica can
+// give such an answer to a plain request.
+func plainExpression() *asset.Expression {
+	return &asset.Expression{Scope: asset.ScopeResponse, Exclude: true}
+}
+
+func forHeader(name string) *asset.Expression {
+	return &asset.Expression{Scope: asset.ScopeFull, RequestHeaders: []string{name}, Exclude: true}
+}
+
+const (
+	ifNoneMatch = "if-none-match"
+	rangeHeader = "range"
+)
+
+// changed certifies what the canister serves now that an asset is new, different or gone.
+func (s *store) changed(key string) {
+	if f := s.files[key]; f != nil {
+		for name, e := range f.encodings {
+			e.answers = s.answersOf(key, f, name, e)
+		}
+	}
+	s.recertify(key)
+	for _, path := range aliasedBy(key) {
+		s.recertify(path)
+	}
+	if dir, ok := strings.CutSuffix(key, notFoundFile); ok {
+		s.recertifyFallback(dir)
+	} else if key == indexFile {
+		s.recertifyFallback("")
+	}
+}
+
+const (
+	indexFile    = "/index.html"
+	notFoundFile = "/404.html"
+)
+
+// answersOf hashes what may be said with an encoding.
+func (s *store) answersOf(key string, f *file, name string, e *encoding) answers {
+	headers := s.headersOf(key, f, name, e)
+	plain := plainExpression()
+	a := answers{headers: append(headers, asset.Header{Name: asset.ExpressionHeader, Value: plain.String()})}
+	a.ok = asset.Certify(asset.Path{}, plain, nil, &asset.Response{Status: 200, Headers: headers, BodyHash: &e.sha256})
+	if strings.HasSuffix(key, notFoundFile) {
+		a.notFound = asset.Certify(asset.Path{}, plain, nil, &asset.Response{Status: 404, Headers: headers, BodyHash: &e.sha256})
+	}
+	a.notModified = asset.Certify(asset.Path{}, forHeader(ifNoneMatch), get(ifNoneMatch, e.etag()), &asset.Response{Status: 304, Headers: e.notModifiedHeaders(f)})
+	for i, hash := range e.parts {
+		value := rangeFrom(uint64(i) * chunkBytes)
+		resp := &asset.Response{Status: 206, Headers: e.partHeaders(headers, i), BodyHash: &hash}
+		a.parts = append(a.parts, asset.Certify(asset.Path{}, forHeader(rangeHeader), get(rangeHeader, value), resp))
+	}
+	return a
+}
+
+func get(header, value string) *asset.Request {
+	return &asset.Request{Method: "GET", Headers: []asset.Header{{Name: header, Value: value}}}
+}
+
+func rangeFrom(off uint64) string { return fmt.Sprintf("bytes=%d-", off) }
+
+// headersOf are the headers of the plain answer, without the expression.
+func (s *store) headersOf(key string, f *file, name string, e *encoding) []asset.Header {
+	out := []asset.Header{{Name: "content-type", Value: f.contentType}, {Name: "etag", Value: e.etag()}}
+	if name != "identity" {
+		out = append(out, asset.Header{Name: "content-encoding", Value: name})
+	}
+	if len(f.encodings) > 1 {
+		out = append(out, asset.Header{Name: "vary", Value: "accept-encoding"})
+	}
+	if f.maxAge != nil {
+		out = append(out, asset.Header{Name: "cache-control", Value: "max-age=" + strconv.FormatUint(*f.maxAge, 10)})
+	}
+	if len(e.parts) > 0 {
+		out = append(out, asset.Header{Name: "accept-ranges", Value: "bytes"})
+	}
+	if f.headers != nil {
+		for _, h := range *f.headers {
+			name := strings.ToLower(h.Name)
+			out = slices.DeleteFunc(out, func(o asset.Header) bool { return o.Name == name })
+			out = append(out, asset.Header{Name: name, Value: h.Value})
+		}
+	}
+	if isHTML(key) && s.env != "" {
+		out = append(out, asset.Header{Name: "set-cookie", Value: "ic_env=" + s.env + "; SameSite=Lax"})
+	}
+	return out
+}
+
+func (e *encoding) etag() string { return `"` + hex.EncodeToString(e.sha256[:]) + `"` }
+
+func (e *encoding) notModifiedHeaders(f *file) []asset.Header {
+	out := []asset.Header{{Name: "etag", Value: e.etag()}}
+	if f.maxAge != nil {
+		out = append(out, asset.Header{Name: "cache-control", Value: "max-age=" + strconv.FormatUint(*f.maxAge, 10)})
+	}
+	return out
+}
+
+func (e *encoding) partHeaders(plain []asset.Header, i int) []asset.Header {
+	from := uint64(i) * chunkBytes
+	to := min(from+chunkBytes, e.size) - 1
+	return append(slices.Clone(plain), asset.Header{Name: "content-range", Value: fmt.Sprintf("bytes %d-%d/%d", from, to, e.size)})
+}
+
+// recertify certifies anew what is served at one path.
+func (s *store) recertify(path string) {
+	exact := asset.Exact(path)
+	s.tree.DeletePath(exact)
+	s.tree.DeleteBody(path)
+	_, f := s.find(path)
+	if f == nil {
+		return
+	}
+	for _, e := range f.encodings {
+		s.tree.Insert(at(exact, e.answers.ok))
+		s.tree.Insert(at(exact, e.answers.notModified))
+		for _, part := range e.answers.parts {
+			s.tree.Insert(at(exact, part))
+		}
+	}
+	_, e := f.forVersion1()
+	s.tree.InsertBody(path, e.sha256)
+}
+
+func at(p asset.Path, c asset.Certified) asset.Certified {
+	c.Path = p
+	return c
+}
+
+// recertifyFallback certifies anew what is served below a folder where there is no
+// asset: its 404.html; in the root also /index.html, as single-page applications
+// expect, and otherwise a short text.
+func (s *store) recertifyFallback(dir string) {
+	everything := asset.Wildcard(dir)
+	s.tree.DeletePath(everything)
+	if f := s.files[dir+notFoundFile]; f.served() {
+		for _, e := range f.encodings {
+			s.tree.Insert(at(everything, e.answers.notFound))
+		}
+		return
+	}
+	if dir != "" {
+		return
+	}
+	if f := s.files[indexFile]; f.served() {
+		for _, e := range f.encodings {
+			s.tree.Insert(at(everything, e.answers.ok))
+		}
+		return
+	}
+	s.tree.Insert(nothingHere())
+}
+
+const nothingHereBody = "not found"
+
+func nothingHereHeaders() []asset.Header {
+	return []asset.Header{{Name: "content-type", Value: "text/plain"}}
+}
+
+func nothingHere() asset.Certified {
+	hash := hashtree.Hash(sha256.Sum256([]byte(nothingHereBody)))
+	return asset.Certify(asset.Wildcard(""), plainExpression(), nil, &asset.Response{Status: 404, Headers: nothingHereHeaders(), BodyHash: &hash})
+}
+
+// setEnv takes over the value of the cookie ic_env, which pages of HTML set.
+func (s *store) setEnv(value string) {
+	if value == s.env {
+		return
+	}
+	s.env = value
+	for key := range s.files {
+		if isHTML(key) {
+			s.changed(key)
+		}
+	}
+}
+
+func isHTML(key string) bool { return strings.HasSuffix(key, ".html") }
+
+// preference is the order of encodings for clients that accept none of an asset's;
+// version 1 certifies the first one alone.
+func preference() []string { return []string{"identity", "gzip", "compress", "deflate", "br"} }
+
+func (f *file) forVersion1() (name string, e *encoding) {
+	for _, name := range preference() {
+		if e := f.encodings[name]; e != nil {
+			return name, e
+		}
+	}
+	for n, enc := range f.encodings {
+		if e == nil || n < name {
+			name, e = n, enc
+		}
+	}
+	return name, e
+}
