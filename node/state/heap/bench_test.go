@@ -1,0 +1,140 @@
+//go:build unix
+
+package heap
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"portico/node/types"
+)
+
+const (
+	benchBytes = types.GiB
+	benchDirty = 100
+)
+
+// benchMemory is a published memory of 1 GiB, none of it zero, all of it seen by its view.
+func benchMemory(b *testing.B, backend Backend, how Tracked) (*Memory, *View) {
+	m, err := Open(filepath.Join(b.TempDir(), "memory"), backend)
+	must(b, err)
+	b.Cleanup(func() { must(b, m.Close()) })
+	v, err := m.Update(4*types.GiB-types.WasmPageBytes, how)
+	must(b, err)
+	must(b, v.Grow(benchBytes))
+	for off := uint64(0); off < benchBytes; off += 8 * types.MiB {
+		fill(v.Bytes()[off:off+8*types.MiB], byte(off>>23)|1)
+		v.MarkDirty(off, 8*types.MiB)
+		_, err = v.Commit()
+		must(b, err)
+		must(b, m.Publish())
+	}
+	sum := byte(0)
+	for off := 0; off < benchBytes; off += PageBytes {
+		sum += v.Bytes()[off]
+	}
+	must(b, v.Rollback())
+	return m, v
+}
+
+func dirty(v *View) {
+	for range benchDirty {
+		off := rand.Uint64N(benchBytes / 8)
+		v.Bytes()[off*8]++
+		v.MarkDirty(off*8, 1)
+	}
+}
+
+func eachTracking(b *testing.B, do func(b *testing.B, m *Memory, v *View)) {
+	for _, backend := range backends() {
+		b.Run(backend.String(), func(b *testing.B) {
+			m, v := benchMemory(b, backend, KernelTracked)
+			do(b, m, v)
+		})
+	}
+	b.Run("HostTracked", func(b *testing.B) {
+		m, v := benchMemory(b, Best(), HostTracked)
+		do(b, m, v)
+	})
+}
+
+func BenchmarkCommit100PagesOf1GiB(b *testing.B) {
+	eachTracking(b, func(b *testing.B, m *Memory, v *View) {
+		for b.Loop() {
+			b.StopTimer()
+			dirty(v)
+			b.StartTimer()
+			if _, err := v.Commit(); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			must(b, m.Publish())
+			b.StartTimer()
+		}
+	})
+}
+
+func BenchmarkPublish100PagesOf1GiB(b *testing.B) {
+	eachTracking(b, func(b *testing.B, m *Memory, v *View) {
+		for b.Loop() {
+			b.StopTimer()
+			dirty(v)
+			_, err := v.Commit()
+			must(b, err)
+			b.StartTimer()
+			must(b, m.Publish())
+		}
+	})
+}
+
+func BenchmarkRollback100PagesOf1GiB(b *testing.B) {
+	eachTracking(b, func(b *testing.B, m *Memory, v *View) {
+		for b.Loop() {
+			b.StopTimer()
+			dirty(v)
+			b.StartTimer()
+			must(b, v.Rollback())
+		}
+	})
+}
+
+// One query that reads 100 pages and writes 100.
+func BenchmarkQueryRefreshOf1GiB(b *testing.B) {
+	for _, backend := range backends() {
+		b.Run(backend.String(), func(b *testing.B) {
+			m, _ := benchMemory(b, backend, KernelTracked)
+			q, err := m.Query(4*types.GiB - types.WasmPageBytes)
+			must(b, err)
+			must(b, q.Refresh())
+			sum := byte(0)
+			for b.Loop() {
+				b.StopTimer()
+				for range benchDirty {
+					sum += q.Bytes()[rand.Uint64N(benchBytes)]
+					q.Bytes()[rand.Uint64N(benchBytes)]++
+				}
+				b.StartTimer()
+				must(b, q.Refresh())
+			}
+		})
+	}
+}
+
+// The files are synced: the figure is the disk's more than ours.
+func BenchmarkCheckpoint100PagesOf1GiB(b *testing.B) {
+	m, v := benchMemory(b, Best(), KernelTracked)
+	dir := b.TempDir()
+	paths := [2]string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		must(b, remove(paths[i%2]))
+		dirty(v)
+		_, err := v.Commit()
+		must(b, err)
+		must(b, m.Publish())
+		b.StartTimer()
+		_, err = m.Checkpoint(paths[i%2])
+		must(b, err)
+	}
+}
