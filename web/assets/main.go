@@ -205,7 +205,7 @@ func managersUnlessSelf(m *cdk.Message, of principal.ID) error {
 	return managers(m)
 }
 
-func certificate() []byte {
+func dataCertificate() []byte {
 	c, _ := cdk.DataCertificate()
 	return c
 }

@@ -36,7 +36,7 @@ func listAssets() { query(func(arg listArg) (any, error) { return state.list(&ar
 //go:wasmexport canister_query_certified_tree
 func certifiedTreeOf() {
 	query(func(*empty) (any, error) {
-		c := certificate()
+		c := dataCertificate()
 		if c == nil {
 			return nil, errors.New("no data certificate available")
 		}
@@ -147,7 +147,7 @@ func storeAsset() {
 
 //go:wasmexport canister_query_http_request
 func serveHTTP() {
-	query(func(req httpRequest) (any, error) { return *state.http(&req, certificate(), callback()), nil })
+	query(func(req httpRequest) (any, error) { return *state.http(&req, dataCertificate(), callback()), nil })
 }
 
 //go:wasmexport canister_query_http_request_streaming_callback
