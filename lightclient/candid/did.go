@@ -298,15 +298,15 @@ func (p *typeParser) variantField(uint64) FieldType {
 // fieldName reads the name or number of a field. The type is left out.
 func (l *lexer) fieldName() FieldType {
 	if l.tok.kind == numberToken {
-		id, err := strconv.ParseUint(l.tok.text, 0, 32)
-		if err != nil {
+		id, ok := numeral(l.tok.text).integer()
+		if !ok || !isDigit(l.tok.text[0]) || id.BitLen() > 32 {
 			l.failAt(l.tok.at, "field number "+l.tok.text+" is not a number of 32 bits")
+			return FieldType{}
 		}
 		l.advance()
-		return FieldType{ID: uint32(id)}
+		return FieldType{ID: uint32(id.Uint64())}
 	}
-	name := l.name()
-	return F(name, nil)
+	return F(l.name(), nil)
 }
 
 // name reads a name: an identifier, or a text.

@@ -187,6 +187,17 @@ func TestNumbersThatDoNotFitAreRefused(t *testing.T) {
 	if err := marshal.Decode(b, &u); err == nil {
 		t.Errorf("2^64 decoded as %d", u)
 	}
+	var narrow struct {
+		N uint8 `candid:"n,nat"`
+	}
+	if b, err = marshal.Encode(struct {
+		N uint64 `candid:"n,nat"`
+	}{256}); err != nil {
+		t.Fatal(err)
+	}
+	if err := marshal.Decode(b, &narrow); err == nil {
+		t.Errorf("256 decoded as %d", narrow.N)
+	}
 	if _, err := marshal.Encode(big.NewInt(-1)); err == nil {
 		t.Error("-1 was encoded as a nat")
 	}
