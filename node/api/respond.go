@@ -43,7 +43,7 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	io.WriteString(w, text+"\n") //nolint:errcheck // the client is gone
+	io.WriteString(w, text) //nolint:errcheck // the client is gone
 }
 
 // describe gives the status and text of an error. Errors that no client caused

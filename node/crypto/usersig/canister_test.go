@@ -98,7 +98,7 @@ func encodeCanisterSig(cert []byte, t hashtree.Tree) []byte {
 
 // signer signs as a canister with a seed.
 func (n *testNetwork) signer(canister principal.ID, seed []byte, delegated bool) testSigner {
-	return testSigner{CanisterKey(canister, seed), func(msg []byte) []byte {
+	return testSigner{canisterKey(canister, seed), func(msg []byte) []byte {
 		t := sigTree(seed, msg, nil)
 		root := t.Hash()
 		return encodeCanisterSig(n.certify(canister, root[:], delegated), t)
@@ -140,7 +140,7 @@ func TestCanisterSignaturesDoNotAge(t *testing.T) {
 func TestCanisterSignaturesThatDoNotHoldAreRefused(t *testing.T) {
 	n, other := newNetwork(t), newNetwork(t)
 	msg, seed := []byte("message"), []byte("seed")
-	key := CanisterKey(canisterA, seed)
+	key := canisterKey(canisterA, seed)
 	good := sigTree(seed, msg, nil)
 	root := good.Hash()
 	cert := n.certify(canisterA, root[:], true)
@@ -154,11 +154,11 @@ func TestCanisterSignaturesThatDoNotHoldAreRefused(t *testing.T) {
 	cloud.subnetType, untyped.subnetType = "cloud_engine", ""
 	for name, c := range map[string]struct{ key, msg, sig []byte }{
 		"another message":              {key, []byte("other"), encodeCanisterSig(cert, good)},
-		"another seed":                 {CanisterKey(canisterA, []byte("other")), msg, encodeCanisterSig(cert, good)},
-		"another canister":             {CanisterKey(canisterB, seed), msg, encodeCanisterSig(cert, good)},
+		"another seed":                 {canisterKey(canisterA, []byte("other")), msg, encodeCanisterSig(cert, good)},
+		"another canister":             {canisterKey(canisterB, seed), msg, encodeCanisterSig(cert, good)},
 		"another root key":             {key, msg, encodeCanisterSig(other.certify(canisterA, root[:], true), good)},
 		"another network's root":       {key, msg, encodeCanisterSig(other.certify(canisterA, root[:], false), good)},
-		"a canister outside the range": {CanisterKey(outside, seed), msg, encodeCanisterSig(n.certify(outside, root[:], true), good)},
+		"a canister outside the range": {canisterKey(outside, seed), msg, encodeCanisterSig(n.certify(outside, root[:], true), good)},
 		"data of another canister":     {key, msg, encodeCanisterSig(n.certify(canisterB, root[:], true), good)},
 		"a tree that is not certified": {key, msg, encodeCanisterSig(n.certify(canisterA, []byte("data"), true), good)},
 		"a pruned tree":                {key, msg, encodeCanisterSig(otherRoot(pruned), pruned)},

@@ -12,7 +12,7 @@ func FuzzParseKey(f *testing.F) {
 	for _, s := range plainSchemes(f) {
 		f.Add(s.der)
 	}
-	f.Add(CanisterKey(canisterA, []byte("seed")))
+	f.Add(canisterKey(canisterA, []byte("seed")))
 	f.Add(unhex(f, specCOSEKey))
 	f.Fuzz(func(t *testing.T, der []byte) {
 		key, err := ParseKey(der)
@@ -33,7 +33,7 @@ func FuzzParseKey(f *testing.F) {
 				t.Fatalf("secp256k1 key of %d bytes", len(der))
 			}
 		case CanisterSignature:
-			if again := CanisterKey(key.Signer, key.Seed); !bytes.Equal(again, der) {
+			if again := canisterKey(key.Signer, key.Seed); !bytes.Equal(again, der) {
 				t.Fatalf("canister key %x is written %x", der, again)
 			}
 		case WebAuthn:

@@ -156,16 +156,6 @@ func parseCanisterKey(key []byte) (*PublicKey, error) {
 	return &PublicKey{Scheme: CanisterSignature, Signer: id, Seed: slices.Clone(key[1+key[0]:])}, nil
 }
 
-// CanisterKey is the DER-encoded public key under which a canister signs with a seed.
-func CanisterKey(signer principal.ID, seed []byte) []byte {
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidCanister()) })
-		b.AddASN1BitString(slices.Concat([]byte{byte(signer.Len())}, signer.Bytes(), seed))
-	})
-	return b.BytesOrPanic()
-}
-
 var errWrongSignature = errors.New("the signature is not one of this key on this message")
 
 func (k *PublicKey) verifyEd25519(msg, sig []byte) error {

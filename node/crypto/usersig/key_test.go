@@ -40,7 +40,7 @@ func TestKeysOfEverySchemeAreRecognised(t *testing.T) {
 	if err != nil || key.Scheme != WebAuthn {
 		t.Errorf("the specification's COSE key: %+v, %v", key, err)
 	}
-	key, err = ParseKey(CanisterKey(canisterA, []byte("seed")))
+	key, err = ParseKey(canisterKey(canisterA, []byte("seed")))
 	if err != nil || key.Scheme != CanisterSignature || key.Signer != canisterA || string(key.Seed) != "seed" {
 		t.Errorf("canister key: %+v, %v", key, err)
 	}
@@ -164,8 +164,8 @@ func TestWebAuthnChallengeMustBeTheMessage(t *testing.T) {
 	}
 }
 
-func TestSelfAuthenticatingPrincipalOfACanisterKey(t *testing.T) {
-	if a, b := CanisterKey(canisterA, nil), CanisterKey(canisterB, nil); principal.SelfAuthenticating(a) == principal.SelfAuthenticating(b) {
+func TestSelfAuthenticatingPrincipalOfAcanisterKey(t *testing.T) {
+	if a, b := canisterKey(canisterA, nil), canisterKey(canisterB, nil); principal.SelfAuthenticating(a) == principal.SelfAuthenticating(b) {
 		t.Fatal("two canisters share a user principal")
 	}
 }

@@ -57,6 +57,11 @@ func spki(key []byte, algorithm ...asn1.ObjectIdentifier) []byte {
 	return b.BytesOrPanic()
 }
 
+// canisterKey is the public key under which a canister signs with a seed.
+func canisterKey(signer principal.ID, seed []byte) []byte {
+	return spki(slices.Concat([]byte{byte(signer.Len())}, signer.Bytes(), seed), oidCanister())
+}
+
 func newEd25519(t testing.TB) testSigner {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
