@@ -1,6 +1,7 @@
 // Command wasm is the light client for browsers. Build it with
 //
-//	GOOS=js GOARCH=wasm go build -ldflags '-s -w' -o client.wasm portico/lightclient/wasm
+//	GOOS=js GOARCH=wasm go build -trimpath -ldflags '-s -w' -o built.wasm portico/lightclient/wasm
+//	go run portico/lightclient/wasm/trim built.wasm client.wasm
 //
 // It puts an object "portico" into the global scope, calls the global function
 // porticoReady and then answers calls for as long as its worker or page lives:

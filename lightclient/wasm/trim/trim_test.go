@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func build(t *testing.T) (program []byte, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	path := filepath.Join(dir, "program.wasm")
+	c := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "./testdata/program")
+	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, dir
+}
+
+func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program for browsers")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no Node.js")
+	}
+	program, dir := build(t)
+	trimmed, err := Trim(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(node, filepath.Join(runtime.GOROOT(), "lib/wasm/wasm_exec_node.js"), path).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		return string(out)
+	}
+	before, after := run("before.wasm", program), run("after.wasm", trimmed)
+	if before != after || len(before) < 100 {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if bytes.Contains(trimmed, []byte("main.deep")) {
+		t.Error("names of functions are still there")
+	}
+	if !bytes.Contains(trimmed, []byte("reflect.makeFuncStub")) {
+		t.Error("a name that the runtime asks for is gone")
+	}
+}
+
+func TestWhatIsNoGoProgramIsRefused(t *testing.T) {
+	empty := []byte("\x00asm\x01\x00\x00\x00")
+	for what, b := range map[string][]byte{
+		"nothing":               nil,
+		"no module":             []byte("hello"),
+		"no data":               empty,
+		"cut off":               append(empty[:8:8], 11, 100, 1),
+		"no tables":             append(empty[:8:8], 11, 7, 1, 0, 0x41, 0, 0x0b, 1, 'x'),
+		"a passive segment":     append(empty[:8:8], 11, 4, 1, 1, 1, 'x'),
+		"more than the segment": append(empty[:8:8], 11, 8, 1, 0, 0x41, 0, 0x0b, 1, 'x', 0),
+	} {
+		if _, err := Trim(b); err == nil {
+			t.Errorf("%s: accepted", what)
+		}
+	}
+}
+
+// FuzzTrim: what is accepted encodes to a module that is read as the same memory.
+func FuzzTrim(f *testing.F) {
+	f.Add([]byte("\x00asm\x01\x00\x00\x00\x0b\x07\x01\x00\x41\x00\x0b\x01x"))
+	f.Add([]byte("\x00asm\x01\x00\x00\x00\x0b\x0f\x01\x00\x41\x00\x0b\x09" + headerStart + "\x01"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _ = Trim(b) // must not panic
+		m, err := parseModule(b)
+		if err != nil {
+			return
+		}
+		again, err := parseModule(m.encode())
+		if err != nil || !bytes.Equal(bytes.TrimRight(again.memory, "\x00"), bytes.TrimRight(m.memory, "\x00")) {
+			t.Fatalf("not the same again: %v", err)
+		}
+	})
+}
