@@ -2,6 +2,7 @@ package cdk
 
 import (
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"portico/lightclient/candid/marshal"
@@ -115,6 +116,11 @@ func Heartbeat(h Handler) { newTask().run(h) }
 
 // Query serves a query method. Its handler runs to the end at once and cannot call.
 func Query(h Handler) {
+	if !Replicated() {
+		// The memory is thrown away after the query, garbage included. Were the
+		// collector about to run, it would run in every query until the next update.
+		debug.SetGCPercent(-1)
+	}
 	m := newMessage(true)
 	m.answer(h(m))
 }

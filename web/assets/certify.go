@@ -175,7 +175,7 @@ func (s *store) recertifyFallback(dir string) {
 		}
 		return
 	}
-	s.tree.Insert(nothingHere())
+	s.tree.Insert(s.nothing)
 }
 
 const nothingHereBody = "not found"

@@ -99,7 +99,7 @@ func (x *exchange) fallback() *httpResponse {
 		return x.body(200, indexFile, name, e, at(asset.Wildcard(""), e.answers.ok))
 	}
 	headers := append(nothingHereHeaders(), asset.Header{Name: asset.ExpressionHeader, Value: plainExpression().String()})
-	return x.respond(404, headers, []byte(nothingHereBody), nothingHere())
+	return x.respond(404, headers, []byte(nothingHereBody), x.nothing)
 }
 
 // body answers with an encoding, the first piece at once.

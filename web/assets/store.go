@@ -44,7 +44,8 @@ type store struct {
 	space       space
 	files       map[string]*file
 	tree        asset.Tree
-	env         string // value of the cookie ic_env
+	nothing     asset.Certified // what is said where there is nothing
+	env         string          // value of the cookie ic_env
 	permissions permissions
 	uploads     uploads
 	limits      limits
@@ -53,7 +54,7 @@ type store struct {
 }
 
 func newStore(mem memory) *store {
-	s := &store{space: newSpace(mem), files: map[string]*file{}}
+	s := &store{space: newSpace(mem), files: map[string]*file{}, nothing: nothingHere()}
 	s.uploads.reset()
 	s.recertifyFallback("")
 	return s

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tetratelabs/wazero"
+
 	"portico/lightclient/leb128"
 )
 
@@ -24,7 +26,12 @@ func (c *Canister) instantiate(wasm []byte) error {
 	if err != nil {
 		return err
 	}
-	c.module, err = c.runtime.Instantiate(ctx, exposed)
+	// Instantiate would forget the machine code with the instance.
+	code, err := c.runtime.CompileModule(ctx, exposed)
+	if err != nil {
+		return err
+	}
+	c.module, err = c.runtime.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName("canister"))
 	return err
 }
 
