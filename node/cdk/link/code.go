@@ -16,6 +16,7 @@ const (
 	opReturn       = 0x0f
 	opCall         = 0x10
 	opCallIndirect = 0x11
+	opDrop         = 0x1a
 	opSelectTyped  = 0x1c
 	opLocalGet     = 0x20
 	opLocalSet     = 0x21
@@ -134,7 +135,7 @@ func (r *reader) immediates(op byte) {
 	case op == opPrefix:
 		r.prefixed()
 	case op <= 0x01 || op == opElse || op == opEnd || op == opReturn, // unreachable, nop
-		op == 0x1a || op == 0x1b, // drop, select
+		op == opDrop || op == 0x1b, // select
 		op >= opI32Eqz && op <= opI64Extend32S, op == opRefIsNull:
 	default:
 		r.fail("unknown instruction 0x%02x", op)
