@@ -68,7 +68,7 @@ func logged(t *testing.T, cfg EngineConfig, src string) ([]uint64, Outcome) {
 	t.Helper()
 	var log []uint64
 	cfg.Host = append(cfg.Host, logHost(&log))
-	out := goTest(newTestInstance(t, cfg, wat.MustAssemble(src)))
+	out := newTestInstance(t, cfg, wat.MustAssemble(src)).Call(testGo, &Call{Limit: 1 << 50})
 	return log, out
 }
 

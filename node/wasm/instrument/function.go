@@ -68,6 +68,7 @@ type summary struct {
 	locals       uint32 // parameters included
 	instructions int
 	calls        bool // calls a function other than a host function, and comes back
+	tailCalls    bool
 	// loops tells of each loop, in the order in which they begin, whether its code can
 	// count instructions in a local.
 	loops []bool
@@ -88,7 +89,7 @@ func (s summary) units() uint64 {
 // brief functions do not check the counter when they begin: whoever calls them in a
 // loop does.
 func (s summary) brief() bool {
-	return !s.calls && len(s.loops) == 0 && s.instructions <= briefInstructions
+	return !s.calls && !s.tailCalls && len(s.loops) == 0 && s.instructions <= briefInstructions
 }
 
 // rewriteBody appends the instrumented body of the module's own function i.
@@ -163,7 +164,9 @@ func (f *function) scan() error {
 		case opCall, opCallIndirect:
 			f.calls = f.calls || ins.op == opCallIndirect || ins.a >= uint64(len(f.imports))
 			calls = true
-		case opReturnCall, opReturnCallIndirect, opMemoryGrow:
+		case opReturnCall, opReturnCallIndirect:
+			f.tailCalls, calls = true, true
+		case opMemoryGrow:
 			calls = true
 		}
 		if n := len(loops); n > 0 && calls {

@@ -5,7 +5,7 @@ type instruction struct {
 	op         opcode
 	info       opInfo
 	start, end int    // its bytes in the body
-	a, b       uint64 // indexes; alignment and offset of a memory argument
+	a, b       uint64 // indexes; the type of a select; alignment and offset of a memory argument
 	labels     []uint32
 }
 
@@ -47,10 +47,10 @@ func (t *tables) next(r *reader, i *instruction) {
 			i.labels = append(i.labels, r.u32())
 		}
 	case immSelect:
-		n := r.count("types")
-		for ; n > 0 && r.err == nil; n-- {
-			r.valueType()
+		if n := r.count("types"); n != 1 {
+			r.failf("select with %d types", n)
 		}
+		i.a = uint64(r.valueType())
 	case immMemory, immMemoryLane:
 		i.a = uint64(r.u32())
 		if i.a&^0x3f != 0 {

@@ -36,6 +36,8 @@ func (f *function) other(i *instruction) {
 		f.callIndirect(i)
 	case opMemoryGrow:
 		f.memoryGrow()
+	case opSelectTyped:
+		f.selectTyped(i)
 	case opMemorySize:
 		f.copy(i)
 		if f.is64() {
@@ -110,6 +112,26 @@ func (f *function) blockResults(i *instruction) int {
 	default:
 		return 1
 	}
+}
+
+// selectTyped writes a choice between vectors as an if: wazero v1.12.0 on amd64 compiles
+// some of them wrongly (for example of a zero that lives across a call).
+func (f *function) selectTyped(i *instruction) {
+	if ValueType(i.a) != V128 {
+		f.copy(i)
+		return
+	}
+	w := &f.seg
+	condition, second, first := f.local(slot{'?', I32}), f.local(slot{'2', V128}), f.local(slot{'1', V128})
+	f.index(w, opLocalSet, condition)
+	f.index(w, opLocalSet, second)
+	f.index(w, opLocalSet, first)
+	f.index(w, opLocalGet, condition)
+	w.put(byte(opIf), V128.code())
+	f.index(w, opLocalGet, first)
+	w.put(byte(opElse))
+	f.index(w, opLocalGet, second)
+	w.put(byte(opEnd))
 }
 
 // call renumbers the function.

@@ -21,6 +21,7 @@ const (
 	opReturnCallIndirect opcode = 0x13
 	opDrop               opcode = 0x1a
 	opSelect             opcode = 0x1b
+	opSelectTyped        opcode = 0x1c
 	opLocalGet           opcode = 0x20
 	opLocalSet           opcode = 0x21
 	opLocalTee           opcode = 0x22
@@ -93,7 +94,7 @@ const (
 	immIndex                        // one index: label, local, global, table, function or segment
 	immIndexes                      // two indexes: type and table, table and table, segment and table or memory
 	immBrTable                      // labels
-	immSelect                       // value types
+	immSelect                       // a vector of one value type
 	immMemory                       // memory argument
 	immMemoryLane                   // memory argument and lane
 	immZero                         // a reserved zero byte
@@ -171,7 +172,7 @@ func (t *tables) control() {
 	p[opReturnCallIndirect] = opInfo{imm: immIndexes, cost: 10}
 	p[opDrop] = opInfo{imm: immNone, cost: 1}
 	p[opSelect] = opInfo{imm: immNone, cost: 1}
-	p[0x1c] = opInfo{imm: immSelect, cost: 1}
+	p[opSelectTyped] = opInfo{imm: immSelect, cost: 1}
 	fill(p, opLocalGet, opGlobalSet, opInfo{imm: immIndex, cost: 1})
 	fill(p, opTableGet, opTableSet, opInfo{imm: immIndex, cost: 5})
 	fill(p, opI32Load, opI64Store32, opInfo{imm: immMemory, cost: 1})
