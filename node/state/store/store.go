@@ -1,0 +1,317 @@
+// Package store keeps checkpoints of the replicated state on disk. It promises that,
+// whenever the process or the machine stops, the newest checkpoint whose Write returned is
+// there when it starts again, whole; and that what was changed behind its back is named, never served.
+//
+// A checkpoint is the folder <height> with three kinds of files and a manifest, which
+// has the SHA-256 of every MiB of each:
+//
+//	<height>/blobs/…      bytes that the caller made, such as the encoded state
+//	<height>/memories/…   canister memories: hard links that heap.Memory makes
+//	<height>/files/…      immutable files of others, such as Wasm modules: hard links
+//	<height>/manifest
+//
+// It is written as the folder writing-<height>; when every file and folder is synced, that is
+// renamed, the parent synced, and only then the older checkpoint removed. What did not
+// change since that one costs a hard link and no hashing.
+//
+// Checkpoints and working files must lie on one file system.
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"portico/node/state/heap"
+	"portico/node/types"
+)
+
+// Checkpoint is what Write keeps. Names are any strings of 1 to 100 bytes, of each kind
+// their own.
+type Checkpoint struct {
+	Height      types.Height
+	Root        types.Hash // of the certified state tree
+	Blobs       map[string][]byte
+	Memories    map[string]*heap.Memory // their published content
+	LinkedFiles map[string]string       // name -> path of a file that never changes
+}
+
+// A Store is a folder of checkpoints. Its methods may be called at any time; Write calls
+// run one after the other. A folder belongs to one Store at a time.
+type Store struct {
+	dir     string
+	files   files
+	workers int
+
+	mu     sync.Mutex
+	latest *manifest // nil: there is none, or it was not read yet
+	sums   map[*heap.Memory]*sums
+}
+
+// sums are the chunk hashes of a memory as of its checkpoint with that number.
+type sums struct {
+	number uint64
+	chunks []types.Hash
+}
+
+const (
+	manifestName  = "manifest"
+	writingPrefix = "writing-"
+)
+
+// Open opens the folder of checkpoints, makes it if there is none, and removes what a
+// crash left over. The checkpoint itself is read by Latest.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir, workers: runtime.GOMAXPROCS(0), sums: map[*heap.Memory]*sums{}}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	heights, err := s.heights()
+	if err != nil {
+		return nil, err
+	}
+	if len(heights) == 0 {
+		return s, s.clean(0)
+	}
+	return s, s.clean(heights[len(heights)-1])
+}
+
+// Write makes c durable and removes the checkpoint before it. Heights must increase. After an
+// error the older checkpoint is still there, unless the error says that c stands.
+func (s *Store) Write(c Checkpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heights, err := s.heights()
+	if err != nil {
+		return err
+	}
+	if n := len(heights); n > 0 && c.Height <= heights[n-1] {
+		return fmt.Errorf("store: checkpoint %d after checkpoint %d", c.Height, heights[n-1])
+	}
+	if err := s.readLatest(heights); err != nil {
+		return err
+	}
+	writing := filepath.Join(s.dir, writingPrefix+strconv.FormatUint(uint64(c.Height), 10))
+	if err := s.files.removeAll(writing); err != nil {
+		return err
+	}
+	m, changed, err := s.fill(writing, c)
+	if err == nil {
+		err = s.files.rename(writing, s.folder(c.Height))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: checkpoint %d: %w", c.Height, err), s.files.removeAll(writing))
+	}
+	s.latest = m
+	if err := s.files.sync(s.dir); err != nil {
+		return fmt.Errorf("store: checkpoint %d may or may not stand: %w", c.Height, err)
+	}
+	maps.DeleteFunc(s.sums, func(k *heap.Memory, _ *sums) bool { _, kept := changed[k]; return !kept })
+	if err := s.finish(c.Height, changed); err != nil {
+		return fmt.Errorf("store: checkpoint %d stands, but: %w", c.Height, err)
+	}
+	return nil
+}
+
+// finish removes older checkpoints, which sets their files free for the memories to use again.
+func (s *Store) finish(h types.Height, changed map[*heap.Memory]bool) error {
+	if err := s.clean(h); err != nil {
+		return err
+	}
+	for m, written := range changed {
+		// What was written since the last checkpoint will be again.
+		if written {
+			if err := m.Prepare(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fill writes the folder of a checkpoint, synced. It tells which memories changed.
+func (s *Store) fill(dir string, c Checkpoint) (*manifest, map[*heap.Memory]bool, error) {
+	for _, d := range []string{dir, kindBlob.folder(dir), kindMemory.folder(dir), kindFile.folder(dir)} {
+		if err := s.files.mkdir(d); err != nil {
+			return nil, nil, err
+		}
+	}
+	var jobs []func() (entry, error)
+	for _, name := range slices.Sorted(maps.Keys(c.Blobs)) {
+		jobs = append(jobs, func() (entry, error) { return s.writeBlob(dir, name, c.Blobs[name]) })
+	}
+	changed := make(map[*heap.Memory]bool, len(c.Memories))
+	var mu sync.Mutex // changed, s.sums
+	for _, name := range slices.Sorted(maps.Keys(c.Memories)) {
+		jobs = append(jobs, func() (entry, error) { return s.linkMemory(dir, name, c.Memories[name], changed, &mu) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.LinkedFiles)) {
+		jobs = append(jobs, func() (entry, error) { return s.linkFile(dir, name, c.LinkedFiles[name]) })
+	}
+	m := &manifest{Height: c.Height, Root: c.Root, Entries: make([]entry, len(jobs))}
+	var group errgroup.Group
+	group.SetLimit(s.workers)
+	for i, job := range jobs {
+		group.Go(func() (err error) {
+			m.Entries[i], err = job()
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.files.write(filepath.Join(dir, manifestName), m.append(nil)); err != nil {
+		return nil, nil, err
+	}
+	for _, d := range []string{kindBlob.folder(dir), kindMemory.folder(dir), kindFile.folder(dir), dir} {
+		if err := s.files.sync(d); err != nil {
+			return nil, nil, err
+		}
+	}
+	return m, changed, nil
+}
+
+func (s *Store) writeBlob(dir, name string, content []byte) (entry, error) {
+	if err := checkName(name); err != nil {
+		return entry{}, err
+	}
+	e := entry{Kind: kindBlob, Name: name, Size: uint64(len(content))}
+	for chunk := range slices.Chunk(content, chunkBytes) {
+		e.Chunks = append(e.Chunks, sha256.Sum256(chunk))
+	}
+	if old, ok := s.latest.find(kindBlob, name); ok && old.Size == e.Size && slices.Equal(old.Chunks, e.Chunks) {
+		return e, s.files.link(old.path(s.folder(s.latest.Height)), e.path(dir))
+	}
+	return e, s.files.write(e.path(dir), content)
+}
+
+func (s *Store) linkMemory(dir, name string, m *heap.Memory, changed map[*heap.Memory]bool, mu *sync.Mutex) (entry, error) {
+	if err := checkName(name); err != nil {
+		return entry{}, err
+	}
+	e := entry{Kind: kindMemory, Name: name}
+	if err := s.files.before("checkpoint", e.path(dir)); err != nil {
+		return entry{}, err
+	}
+	d, err := m.Checkpoint(e.path(dir))
+	if err != nil {
+		return entry{}, err
+	}
+	mu.Lock()
+	old := s.sums[m]
+	delete(s.sums, m)
+	changed[m] = len(d.Changed) > 0
+	mu.Unlock()
+	e.Size = d.Size
+	ranges := d.Changed
+	if old == nil || old.number != d.Since {
+		old, ranges = &sums{}, []heap.Range{{Off: 0, Len: d.Size}}
+	}
+	// The older manifest shares old.chunks, so these are not written.
+	e.Chunks = make([]types.Hash, chunksOf(d.Size))
+	copy(e.Chunks, old.chunks)
+	if err := rehash(e.path(dir), e.Size, ranges, e.Chunks); err != nil {
+		return entry{}, err
+	}
+	mu.Lock()
+	s.sums[m] = &sums{d.Number, e.Chunks}
+	mu.Unlock()
+	return e, nil
+}
+
+func (s *Store) linkFile(dir, name, from string) (entry, error) {
+	if err := checkName(name); err != nil {
+		return entry{}, err
+	}
+	e := entry{Kind: kindFile, Name: name}
+	if err := s.files.link(from, e.path(dir)); err != nil {
+		return entry{}, err
+	}
+	now, err := os.Stat(e.path(dir))
+	if err != nil {
+		return entry{}, err
+	}
+	if old, ok := s.latest.find(kindFile, name); ok {
+		if was, err := os.Stat(old.path(s.folder(s.latest.Height))); err == nil && os.SameFile(was, now) {
+			return old, nil
+		}
+	}
+	e.Size = uint64(now.Size())
+	e.Chunks = make([]types.Hash, chunksOf(e.Size))
+	if err := rehash(e.path(dir), e.Size, []heap.Range{{Off: 0, Len: e.Size}}, e.Chunks); err != nil {
+		return entry{}, err
+	}
+	return e, s.files.sync(e.path(dir))
+}
+
+// readLatest reads the newest checkpoint's manifest, once, to link what did not change.
+// A damaged one is no reason not to write the next.
+func (s *Store) readLatest(heights []types.Height) error {
+	if s.latest != nil || len(heights) == 0 {
+		return nil
+	}
+	m, err := readManifest(s.folder(heights[len(heights)-1]))
+	if c := (*Corrupt)(nil); errors.As(err, &c) {
+		return nil
+	}
+	s.latest = m
+	return err
+}
+
+func (s *Store) folder(h types.Height) string {
+	return filepath.Join(s.dir, strconv.FormatUint(uint64(h), 10))
+}
+
+// heights are those of the checkpoints in the folder, in order.
+func (s *Store) heights() ([]types.Height, error) {
+	list, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	var heights []types.Height
+	for _, e := range list {
+		if h, ok := heightOf(e); ok {
+			heights = append(heights, h)
+		}
+	}
+	slices.Sort(heights)
+	return heights, nil
+}
+
+func heightOf(e fs.DirEntry) (types.Height, bool) {
+	h, err := strconv.ParseUint(e.Name(), 10, 64)
+	return types.Height(h), err == nil && e.IsDir() && strconv.FormatUint(h, 10) == e.Name()
+}
+
+// clean removes checkpoints below h and unfinished ones. A checkpoint that is half removed when
+// the process dies is still not the newest.
+func (s *Store) clean(h types.Height) error {
+	list, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	removed := false
+	for _, e := range list {
+		if old, ok := heightOf(e); ok && old < h || strings.HasPrefix(e.Name(), writingPrefix) {
+			if err := s.files.removeAll(filepath.Join(s.dir, e.Name())); err != nil {
+				return err
+			}
+			removed = true
+		}
+	}
+	if !removed {
+		return nil
+	}
+	return s.files.sync(s.dir)
+}
