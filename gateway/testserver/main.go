@@ -5,24 +5,30 @@
 // It prints one line of JSON with the gateway's port and the ids of the canisters,
 // and ends when its standard input does. POST /flip?mark=X makes the replica flip
 // a bit of the first byte after the text X in every answer that contains it;
-// without a mark it answers honestly again.
+// without a mark it answers honestly again. GET /certificates?n=N gives N distinct
+// certificates in base64, each made by the root subnet alone and by another one
+// under a delegation, and the root key.
 package main
 
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync/atomic"
+	"time"
 
 	"portico/gateway"
 	"portico/gateway/host"
 	"portico/gateway/testsite"
 	"portico/lightclient/asset"
+	"portico/lightclient/fakenet"
 )
 
 func main() {
@@ -64,14 +70,17 @@ func run() error {
 		return err
 	}
 	go func() {
-		_ = http.Serve(front, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/flip" && r.Method == http.MethodPost {
-				m := r.URL.Query().Get("mark")
-				mark.Store(&m)
-				return
-			}
-			handler.ServeHTTP(w, r)
-		}))
+		mux := http.NewServeMux()
+		mux.Handle("/", handler)
+		mux.HandleFunc("POST /flip", func(_ http.ResponseWriter, r *http.Request) {
+			m := r.URL.Query().Get("mark")
+			mark.Store(&m)
+		})
+		mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
+			n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+			_ = json.NewEncoder(w).Encode(certificates(site, n))
+		})
+		_ = http.Serve(front, mux)
 	}()
 	err = json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"port": front.Addr().(*net.TCPAddr).Port, "web": site.Web().String(),
@@ -82,6 +91,25 @@ func run() error {
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+type certificateSet struct {
+	RootKey   []byte   `json:"rootKey"`
+	Canister  string   `json:"canister"`
+	Root      [][]byte `json:"root"`
+	Delegated [][]byte `json:"delegated"`
+}
+
+func certificates(site *testsite.Site, n int) certificateSet {
+	s := certificateSet{RootKey: site.RootKey(), Canister: site.Web().String()}
+	at := time.Now()
+	for i := range n {
+		data := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		entry := fakenet.CanisterEntry(site.Web(), data[:], "certified_data")
+		s.Root = append(s.Root, site.Net.CertifyAsRoot(at, entry))
+		s.Delegated = append(s.Delegated, site.Net.Certify(at, entry))
+	}
+	return s
 }
 
 // pages is a small site: a page with a style sheet, a script and a large picture

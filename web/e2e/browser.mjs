@@ -28,13 +28,12 @@ export function launch() {
 /** Builds the service worker and runs the test site behind a gateway with it. */
 export async function startSite() {
   const folder = mkdtempSync(join(tmpdir(), "portico-e2e-"));
-  execFileSync("node", ["web/ts/build.mjs", folder], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  execFileSync("node", ["web/ts/build.mjs", "--quick", folder], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   const binary = join(folder, "testserver");
   execFileSync("go", ["build", "-o", binary, "portico/gateway/testserver"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   const server = spawn(binary, [folder], { stdio: ["pipe", "pipe", "inherit"] });
-  const [line] = await new Promise((resolve, reject) => {
-    const lines = [];
-    createInterface(server.stdout).once("line", (l) => resolve([...lines, l]));
+  const line = await new Promise((resolve, reject) => {
+    createInterface(server.stdout).once("line", resolve);
     server.once("exit", (code) => reject(new Error(`the test server ended with ${code}`)));
   });
   const ids = JSON.parse(line);
@@ -43,6 +42,7 @@ export async function startSite() {
     ...ids,
     origin: at(ids.web),
     alias: `http://shop.local.localhost:${ids.port}`,
+    folder,
     at,
     async flip(mark = "") {
       await fetch(`http://127.0.0.1:${ids.port}/flip?mark=${encodeURIComponent(mark)}`, { method: "POST" });

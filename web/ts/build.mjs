@@ -1,12 +1,12 @@
 // Builds the service worker, the script of the gateway's pages and the light
 // client into one folder, which the gateway serves:
 //
-//   node web/ts/build.mjs [folder]        (default: bin/web)
+//   node web/ts/build.mjs [--quick] [folder]        (default: bin/web)
 //
 // The folder then has sw.js, page.js, client.wasm and client.wasm.br.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -14,7 +14,8 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
-const out = resolve(process.argv[2] ?? join(root, "bin/web"));
+const quick = process.argv.includes("--quick");
+const out = resolve(process.argv.slice(2).find((a) => a !== "--quick") ?? join(root, "bin/web"));
 mkdirSync(out, { recursive: true });
 
 const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
@@ -36,13 +37,15 @@ const wasm = join(out, "client.wasm");
 const built = join(out, "built.wasm");
 const go = (args, env = {}) =>
   execFileSync("go", args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "inherit", "inherit"] });
+const before = existsSync(wasm) ? readFileSync(wasm) : undefined;
 go(["build", "-trimpath", "-ldflags", "-s -w", "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
 go(["run", "portico/lightclient/wasm/trim", built, wasm]);
 rmSync(built);
-const plain = readFileSync(wasm);
+// The best compression takes half a minute, a quick one is enough for tests.
 const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN, BROTLI_PARAM_SIZE_HINT } = constants;
-// Quality 9 takes a tenth of the time of 11 and gives a twelfth more bytes.
-const compressed = brotliCompressSync(plain, {
-  params: { [BROTLI_PARAM_QUALITY]: 9, [BROTLI_PARAM_LGWIN]: 22, [BROTLI_PARAM_SIZE_HINT]: plain.length },
-});
-writeFileSync(wasm + ".br", compressed);
+const plain = readFileSync(wasm);
+const compressed = wasm + ".br";
+if (!before?.equals(plain) || !existsSync(compressed)) {
+  const params = { [BROTLI_PARAM_QUALITY]: quick ? 5 : 11, [BROTLI_PARAM_LGWIN]: 22, [BROTLI_PARAM_SIZE_HINT]: plain.length };
+  writeFileSync(compressed, brotliCompressSync(plain, { params }));
+}
