@@ -89,10 +89,12 @@ func (s *store) advance(e *evidence, ops []operation) error {
 func (s *store) hashChunk(e *evidence, op *setContent) error {
 	defer func() { e.chunk++ }()
 	if e.chunk < len(op.ChunkIDs) {
-		if c, ok := s.uploads.chunks[op.ChunkIDs[e.chunk]]; ok {
-			return s.space.copyTo(e.hash, content{c.extent})
+		c, ok := s.uploads.chunks[op.ChunkIDs[e.chunk]]
+		if !ok {
+			// Passing over it would let somebody upload it after the evidence was approved.
+			return errNoChunk
 		}
-		return nil
+		return s.space.copyTo(e.hash, content{c.extent})
 	}
 	if op.LastChunk != nil {
 		e.hash.Write(*op.LastChunk)
@@ -203,9 +205,9 @@ func (h evidenceHash) headers(v *[]headerField) {
 }
 
 // stateHash is the evidence of operations that would make all assets as they are.
+// A change of assets begins it anew.
 type stateHash struct {
-	of   uint64 // the update it belongs to
-	keys []string
+	keys []string // still to be hashed
 	hash *evidenceHash
 	sum  string
 }
@@ -216,8 +218,8 @@ const stateHashBytes = 100 << 20
 // computeStateHash goes on with the hash of the state; sum is nil until it is complete.
 func (s *store) computeStateHash() (sum *string, err error) {
 	h := &s.stateHash
-	if h.of != s.lastUpdate || h.hash == nil {
-		*h = stateHash{of: s.lastUpdate, keys: slices.Sorted(maps.Keys(s.files)), hash: &evidenceHash{sha256.New()}}
+	if h.hash == nil {
+		*h = stateHash{keys: slices.Sorted(maps.Keys(s.files)), hash: &evidenceHash{sha256.New()}}
 	}
 	for done := uint64(0); len(h.keys) > 0 && done < stateHashBytes; h.keys = h.keys[1:] {
 		key := h.keys[0]
@@ -242,7 +244,7 @@ func (s *store) computeStateHash() (sum *string, err error) {
 
 func (s *store) info() stateInfo {
 	i := stateInfo{LastUpdate: s.lastUpdate}
-	if s.stateHash.of == s.lastUpdate && s.stateHash.sum != "" {
+	if s.stateHash.sum != "" {
 		i.StateHash = &s.stateHash.sum
 	}
 	return i

@@ -166,7 +166,7 @@ func changeAssets[A any](do func(arg A, now uint64) error) {
 		if err := do(arg, now); err != nil {
 			return nil, err
 		}
-		state.lastUpdate = now
+		state.lastUpdate, state.stateHash = now, stateHash{}
 		certify()
 		return nil, nil
 	})

@@ -15,6 +15,7 @@ import (
 var (
 	errNoAsset    = errors.New("asset not found")
 	errNoEncoding = errors.New("no such encoding")
+	errNoChunk    = errors.New("chunk not found")
 	errSHA        = errors.New("sha256 mismatch")
 )
 
@@ -100,7 +101,7 @@ func (s *store) setContent(arg *setContent, now int64) error {
 	for _, id := range arg.ChunkIDs {
 		chunk, ok := s.uploads.chunks[id]
 		if !ok {
-			return errors.New("chunk not found")
+			return errNoChunk
 		}
 		s.uploads.forget(id)
 		c = append(c, chunk.extent)
