@@ -1,7 +1,7 @@
 // Builds the service worker, the script of the gateway's pages and the light
 // client into one folder, which the gateway serves:
 //
-//   node web/ts/build.mjs [--quick] [folder]        (default: bin/web)
+//   node web/ts/build.mjs [--quick] [folder]        (default: bin/worker)
 //
 // The folder then has sw.js, page.js, client.wasm and client.wasm.br.
 
@@ -15,7 +15,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 const quick = process.argv.includes("--quick");
-const out = resolve(process.argv.slice(2).find((a) => a !== "--quick") ?? join(root, "bin/web"));
+const out = resolve(process.argv.slice(2).find((a) => a !== "--quick") ?? join(root, "bin/worker"));
 mkdirSync(out, { recursive: true });
 
 const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
