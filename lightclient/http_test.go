@@ -410,6 +410,11 @@ func TestHTTPRequestAcceptsVersion1OnlyFromCanistersWithoutVersion2(t *testing.T
 	if n := w.replica.Count("read_state"); n != 2 {
 		t.Errorf("read the metadata %d times", n)
 	}
+	r.Status = 206
+	r.Headers = append(r.Headers, asset.Header{Name: "Content-Range", Value: "bytes 0-2/6"})
+	_, err = w.get("/", HTTPOptions{})
+	wantError[*ResponseError](t, "a part that nobody certified as one", err)
+	r.Status = 200
 	w.client.version1 = map[principal.ID]time.Time{}
 	w.replica.Tamper = func(path string, status int, body []byte) (int, []byte, error) {
 		if strings.HasSuffix(path, "read_state") {

@@ -338,6 +338,29 @@ func TestMostSpecificPathMustAnswer(t *testing.T) {
 	}
 }
 
+func TestEndMarksInsideAPathAreRefused(t *testing.T) {
+	s := newSite()
+	for _, p := range []Path{Exact("/<*>"), Exact("/<$>/a"), Wildcard("/<*>")} {
+		url := "/" + strings.Join(p.segments, "/")
+		if got := s.refusal(t, get(url), s.publish(p, responseExpression, get(url), ok("x"))); got != ReasonPath {
+			t.Errorf("%v: refused because %q", p, got)
+		}
+	}
+}
+
+func TestAnswersInTheTreeMustBeEmptyLeaves(t *testing.T) {
+	s := newSite()
+	c := Certify(Exact("/a"), responseExpression, nil, ok("x"))
+	s.tree.root = s.tree.root.insert(c.labels(), hashtree.Leaf("not empty"))
+	if got := s.refusal(t, get("/a"), s.serve(c, responseExpression, get("/a"), ok("x"))); got != ReasonResponse {
+		t.Errorf("a value: refused because %q", got)
+	}
+	s.tree.root = s.tree.root.insert(append(c.labels(), "below"), hashtree.Leaf{})
+	if got := s.refusal(t, get("/a"), s.serve(c, responseExpression, get("/a"), ok("x"))); got != ReasonResponse {
+		t.Errorf("labels: refused because %q", got)
+	}
+}
+
 func TestOptingOutIsCertifiedItself(t *testing.T) {
 	s := newSite()
 	resp := s.publish(Wildcard("/api"), &Expression{}, get("/api/x"), ok("dynamic", Header{"X-Any", "1"}))
