@@ -12,10 +12,8 @@ import (
 	"portico/gateway/fetch"
 	"portico/gateway/host"
 	"portico/gateway/serve"
-	"portico/lightclient"
 	"portico/node/api"
 	"portico/node/config"
-	"portico/node/crypto/bls"
 )
 
 func gatewayCommand(ctx context.Context, args []string) error {
@@ -67,10 +65,9 @@ func runGateway(ctx context.Context, cfg gatewayConfig) error {
 			return errors.Join(fmt.Errorf("%s: %w", cfg.workerDir, err), cfg.listener.Close())
 		}
 	}
-	client := lightclient.New(lightclient.Config{Transport: pool, RootKey: cfg.rootKey, BLS: bls.VerifyBLS})
 	handler := serve.New(serve.Deps{
 		Resolver:  &host.Resolver{Domains: cfg.domains, Aliases: cfg.aliases},
-		Canisters: client, Upstream: pool, Worker: worker, Log: slog.Default(),
+		Canisters: newClient(pool, cfg.rootKey, nil), Upstream: pool, Worker: worker, Log: slog.Default(),
 	})
 	server := api.NewServer(handler, slog.Default())
 	ctx, cancel := context.WithCancelCause(ctx)

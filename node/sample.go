@@ -20,10 +20,9 @@ import (
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
-	"portico/node/crypto/bls"
 )
 
-// sample is a dapp to deploy once: a folder with backend.wasm, assets.wasm and site/.
+// sample is a dapp to deploy once: a folder with backend.wasm, assets.wasm.gz and site/.
 type sample struct {
 	dir     string
 	record  string // file that remembers what was deployed
@@ -59,11 +58,9 @@ func deploySample(ctx context.Context, s sample) (d deployed, err error) {
 	if err != nil {
 		return d, err
 	}
-	p := &deployment{ctx: ctx, client: lightclient.New(lightclient.Config{
-		Transport: pool, RootKey: s.rootKey, BLS: bls.VerifyBLS, Identity: envelope.Keyed{Signer: key},
-	})}
+	p := &deployment{ctx: ctx, client: newClient(pool, s.rootKey, envelope.Keyed{Signer: key})}
 	backend := p.install(filepath.Join(s.dir, "backend.wasm"))
-	frontend := p.install(filepath.Join(s.dir, "assets.wasm"))
+	frontend := p.install(filepath.Join(s.dir, "assets.wasm.gz"))
 	d = deployed{Frontend: frontend.String(), Backend: backend.String()}
 	p.upload(frontend, os.DirFS(filepath.Join(s.dir, "site")), map[string]string{
 		"backend": d.Backend, "rootKey": hex.EncodeToString(s.rootKey),

@@ -1,11 +1,12 @@
 // Builds the sample dapp into a folder that "portico up --sample" deploys:
-// backend.wasm (Motoko, compiled as moc does by default), assets.wasm, and site/.
+// backend.wasm (Motoko, compiled as moc does by default), assets.wasm.gz, and site/.
 //
 //   node web/sample/build.mjs OUTPUT ASSETS_WASM
 import { mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const [output, assetsWasm] = process.argv.slice(2);
@@ -22,7 +23,8 @@ await mkdir(path.join(output, 'site'), { recursive: true });
 motoko.write('main.mo', await readFile(path.join(here, 'main.mo'), 'utf8'));
 const compiled = motoko.wasm('main.mo', 'ic');
 await writeFile(path.join(output, 'backend.wasm'), compiled.wasm);
-await copyFile(assetsWasm, path.join(output, 'assets.wasm'));
+// compressed it fits into one message
+await writeFile(path.join(output, 'assets.wasm.gz'), gzipSync(await readFile(assetsWasm), { level: 9 }));
 
 for (const name of ['index.html', 'style.css']) {
   await copyFile(path.join(here, 'site', name), path.join(output, 'site', name));

@@ -14,6 +14,7 @@ import (
 	"portico/node/types"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Pool is open on one file, which no other process may use.
@@ -35,7 +36,7 @@ type Certification struct {
 // Open opens the pool at a path and makes it if there is none.
 func Open(path string) (*Pool, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s is in use by another replica", path)
 	}
 	if err != nil {
