@@ -4,6 +4,7 @@ package heap
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,6 +35,12 @@ func backends() []Backend {
 // TestAllBackendsBehaveLikePlainSlices drives one memory per backend, and one per backend with
 // a host-tracked view, through the same random operations as a model of byte slices.
 func TestAllBackendsBehaveLikePlainSlices(t *testing.T) {
+	if testing.Short() {
+		checks := flag.Lookup("rapid.checks").Value
+		before := checks.String()
+		must(t, checks.Set("15"))
+		defer func() { must(t, checks.Set(before)) }()
+	}
 	dir := t.TempDir()
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {
