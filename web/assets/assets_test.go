@@ -72,7 +72,7 @@ func (c *canister) upgrade() {
 	}
 }
 
-func encode(t *testing.T, values ...any) []byte {
+func encode(t testing.TB, values ...any) []byte {
 	t.Helper()
 	b, err := marshal.Encode(values...)
 	if err != nil {
@@ -267,7 +267,7 @@ func (c *canister) upload(key string, body []byte) {
 	var b batchArg
 	c.do("create_batch", empty{}, &b)
 	var chunks []uint64
-	for rest, n := body, 700_001; len(rest) > 0; n += 300_000 {
+	for rest, n := body, 700_001; len(rest) > 0; n = min(n+300_000, 1_900_000) {
 		n = min(n, len(rest))
 		var id chunkResult
 		c.do("create_chunk", chunkArg{b.BatchID, rest[:n]}, &id)
@@ -310,6 +310,14 @@ func TestLargeAssetIsStreamedAndReadInPieces(t *testing.T) {
 	}
 	if !bytes.Equal(got, body) {
 		t.Error("the pieces do not make the whole")
+	}
+}
+
+func TestHeapDoesNotGrowWithContents(t *testing.T) {
+	c := install(t)
+	c.upload("/big", bytes.Repeat([]byte("0123456789abcdef"), 24<<20/16))
+	if n := c.MemoryBytes(); n > 16<<20 {
+		t.Errorf("the heap has %d bytes after 24 MiB were uploaded", n)
 	}
 }
 

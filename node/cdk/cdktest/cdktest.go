@@ -310,3 +310,6 @@ func (c *Canister) globals() []api.MutableGlobal {
 		}
 	}
 }
+
+// MemoryBytes is how large the canister's heap has grown.
+func (c *Canister) MemoryBytes() uint64 { return uint64(c.module.Memory().Size()) }
