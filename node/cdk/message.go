@@ -195,7 +195,7 @@ func (m *Message) settle(before int) {
 	if m.tasks > 0 || runtime.NumGoroutine() > before {
 		// The linker's clock moves only when every goroutine is blocked, so the
 		// shortest sleep ends exactly then.
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 	}
 	if m.tasks > 0 && m.calls == 0 {
 		Trap("the handler waits for something other than a call to a canister, and would wait for ever")

@@ -1,9 +1,6 @@
 package cdk
 
 import (
-	"encoding/binary"
-	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -66,67 +63,5 @@ func (s *timerSet) insert(t timer) {
 func (s *timerSet) arm() {
 	if len(s.waiting) > 0 {
 		globalTimerSet(uint64(s.waiting[0].at))
-	}
-}
-
-// globalTimer has every due timer executed by a call of the canister to itself: one
-// that traps undoes only its own work, and neither loses the others nor leaves the
-// global timer unset.
-//
-//go:wasmexport canister_global_timer
-func globalTimer() {
-	m := newTask()
-	before := runtime.NumGoroutine()
-	s := &system.timers
-	now := Time()
-	for len(s.waiting) > 0 && s.waiting[0].at <= now {
-		t := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		if s.due == nil {
-			s.due = map[TimerID]timer{}
-		}
-		s.due[t.id] = t
-		arg := binary.BigEndian.AppendUint64(nil, uint64(t.id))
-		go func() {
-			_, err := m.Call(Call{Canister: Self(), Method: timerMethod, Arg: arg})
-			s.fired(t, err)
-		}()
-	}
-	s.arm()
-	m.settle(before)
-}
-
-// timerMethod is how the canister calls itself.
-const timerMethod = "cdk_timer"
-
-//go:wasmexport canister_update_cdk_timer
-func fire() {
-	Update(func(m *Message) error {
-		if m.Caller() != Self() {
-			return errors.New("only the canister itself fires its timers")
-		}
-		if len(m.Arg()) != 8 {
-			return errors.New("a timer is named by 8 bytes")
-		}
-		if t, ok := system.timers.due[TimerID(binary.BigEndian.Uint64(m.Arg()))]; ok {
-			return t.do(m)
-		}
-		return nil
-	})
-}
-
-// fired sets a repeating timer again after its handler has ended, however it did.
-func (s *timerSet) fired(t timer, err error) {
-	if err != nil {
-		Print("timer: " + err.Error())
-	}
-	if _, ok := s.due[t.id]; !ok {
-		return // stopped meanwhile
-	}
-	delete(s.due, t.id)
-	if t.every > 0 {
-		t.at = max(t.at.Add(t.every), Time()+1)
-		s.insert(t)
-		s.arm()
 	}
 }

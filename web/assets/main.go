@@ -175,6 +175,7 @@ func changeAssets[A any](do func(arg A, now uint64) error) {
 func allowed(what permission) func(*cdk.Message) error {
 	return func(m *cdk.Message) error {
 		if !state.permissions.can(m.Caller(), what) {
+			//lint:ignore ST1005 clients know the text
 			return fmt.Errorf("Caller does not have %s permission", what)
 		}
 		return nil
@@ -185,6 +186,7 @@ func managers(m *cdk.Message) error {
 	if cdk.IsController(m.Caller()) || state.permissions.can(m.Caller(), mayManagePermissions) {
 		return nil
 	}
+	//lint:ignore ST1005 clients know the text
 	return errors.New("Caller does not have ManagePermissions permission and is not a controller.")
 }
 
@@ -192,6 +194,7 @@ func controllers(m *cdk.Message) error {
 	if cdk.IsController(m.Caller()) {
 		return nil
 	}
+	//lint:ignore ST1005 clients know the text
 	return errors.New("Caller is not a controller.")
 }
 

@@ -111,7 +111,9 @@ func TestProposedBatchIsCommittedByItsEvidence(t *testing.T) {
 		{Create: &createAsset{Key: "/a", ContentType: "t", MaxAge: &age, Headers: &[]headerField{{"B", "2"}, {"A", "1"}}, AllowRawAccess: ref(true)}},
 		{SetContent: &setContent{Key: "/a", Encoding: "identity", ChunkIDs: ids.ChunkIDs, LastChunk: ref([]byte("three"))}},
 		{SetProperties: &setProperties{Key: "/a", MaxAge: ref((*uint64)(nil)), IsAliased: ref(ref(false))}},
-		{Delete: &keyArg{"/b"}}, {UnsetContent: &unsetContent{"/a", "gzip"}}, {Clear: &empty{}},
+		{Delete: &keyArg{"/b"}},
+		{UnsetContent: &unsetContent{"/a", "gzip"}},
+		{Clear: &empty{}},
 	}}
 	c.do("propose_commit_batch", commitArg{b.BatchID, []operation{{SetContent: &setContent{Key: "/a", ChunkIDs: []uint64{99}}}}})
 	if err := c.try(owner, "compute_evidence", evidenceArg{BatchID: b.BatchID}); err == nil || !strings.Contains(err.Error(), "chunk not found") {

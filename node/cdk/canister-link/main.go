@@ -4,6 +4,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"flag"
 	"fmt"
 	"os"
@@ -21,19 +23,10 @@ func main() {
 }
 
 func run() error {
-	out := flag.String("o", "canister.wasm", "write the module to `file`")
+	out := flag.String("o", "canister.wasm", "write the module to `file`, compressed if its name ends in .gz")
 	did := flag.String("did", "", "Candid interface `file`, which becomes the metadata candid:service")
-	var sections []link.Section
-	flag.Func("public", "`name=text` of a public metadata section; may be repeated", func(s string) error {
-		name, text, ok := strings.Cut(s, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("want name=text")
-		}
-		sections = append(sections, link.Section{Name: name, Content: []byte(text)})
-		return nil
-	})
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: canister-link [-o file] [-did file] [-public name=text] folder")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: canister-link [-o file] [-did file] folder")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -41,12 +34,26 @@ func run() error {
 		flag.Usage()
 		return fmt.Errorf("want exactly one folder, got %d arguments", flag.NArg())
 	}
-	wasm, err := link.Build(flag.Arg(0), *did, sections...)
+	wasm, err := link.Build(flag.Arg(0), *did)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil {
 		return err
+	}
+	if strings.HasSuffix(*out, ".gz") {
+		var packed bytes.Buffer
+		w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(wasm); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		wasm = packed.Bytes()
 	}
 	return os.WriteFile(*out, wasm, 0o644)
 }

@@ -2,7 +2,9 @@ package link
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,20 +13,42 @@ import (
 
 // Build compiles the Go program in dir as a canister and links it. did is the path
 // of its Candid interface, which becomes the public metadata candid:service; it may
-// be empty. Nothing is kept but what the go command caches for itself.
-func Build(dir, did string, sections ...Section) ([]byte, error) {
+// be empty. Every file in the program's folder "metadata" becomes the public metadata
+// of the file's name. Nothing is kept but what the go command caches for itself.
+func Build(dir, did string) ([]byte, error) {
+	sections, err := metadata(dir)
+	if err != nil {
+		return nil, fmt.Errorf("the canister's metadata: %w", err)
+	}
 	if did != "" {
 		service, err := os.ReadFile(did)
 		if err != nil {
 			return nil, fmt.Errorf("the canister's Candid interface: %w", err)
 		}
-		sections = append([]Section{{Name: "candid:service", Content: service}}, sections...)
+		sections = append(sections, Section{Name: "candid:service", Content: service})
 	}
 	wasm, err := compile(dir)
 	if err != nil {
 		return nil, err
 	}
 	return Link(wasm, sections...)
+}
+
+func metadata(dir string) ([]Section, error) {
+	dir = filepath.Join(dir, "metadata")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var sections []Section
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		sections = append(sections, Section{Name: e.Name(), Content: content})
+	}
+	return sections, err
 }
 
 func compile(dir string) ([]byte, error) {

@@ -34,8 +34,13 @@ func program(t *testing.T) *module {
 	query := m.addFunc(funcType{}, new(asm).call(3).op(opDrop).body())
 	answered := m.addFunc(funcType{params: oneI32}, new(asm).body())
 	m.exports = []export{
-		{"_initialize", kindFunc, start}, {"canister_query_a_b", kindFunc, query}, {"canister_composite_query_c", kindFunc, query},
-		{"canister_heartbeat", kindFunc, query}, {"answered", kindFunc, answered}, {"other", kindFunc, query}, {"memory", kindMemory, 0},
+		{"_initialize", kindFunc, start},
+		{"canister_query_a_b", kindFunc, query},
+		{"canister_composite_query_c", kindFunc, query},
+		{"canister_heartbeat", kindFunc, query},
+		{"answered", kindFunc, answered},
+		{"other", kindFunc, query},
+		{"memory", kindMemory, 0},
 	}
 	m.elements = []element{{1, []uint32{start, 0}}}
 	m.data = []segment{{firstGoData, []byte("one")}, {firstGoData + 5, []byte("two")}, {firstGoData + 1000, []byte("far")}}

@@ -135,7 +135,7 @@ func (m *module) section(id byte, s *reader) {
 		secExport: (*module).readExport, secElement: (*module).readElement, secCode: (*module).readCode, secData: (*module).readData,
 	}[id]
 	if !ok {
-		s.err = errors.New("Go's linker makes no such section")
+		s.err = errors.New("no section that Go's linker makes")
 		return
 	}
 	for n := s.count(); n > 0 && s.err == nil; n-- {
