@@ -73,5 +73,5 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 func verifyEd25519(publicKey, message, sig []byte) bool {
-	return ed25519.Verify(publicKey, message, sig)
+	return len(publicKey) == ed25519.PublicKeySize && ed25519.Verify(publicKey, message, sig)
 }

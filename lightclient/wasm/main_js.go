@@ -49,19 +49,18 @@ func main() {
 // client is what configure sets. JavaScript has one thread, so calls do not overlap
 // except while they wait for a promise.
 type client struct {
-	client    *lightclient.Client
-	verifier  *certificate.Verifier
-	transport *transport
-	requests  int
-	refused   int
+	client   *lightclient.Client
+	verifier *certificate.Verifier
+	requests int
+	refused  int
 }
 
 func (c *client) configure(_ js.Value, args []js.Value) any {
 	rootKey := bytesOf(args[0].Get("rootKey"))
 	verify := bls.NewVerifier().Verify
-	c.transport = &transport{origin: args[0].Get("host").String()}
+	t := &transport{origin: args[0].Get("host").String()}
 	c.client = lightclient.New(lightclient.Config{
-		Transport: c.transport, RootKey: rootKey, BLS: verify,
+		Transport: t, RootKey: rootKey, BLS: verify,
 		Ed25519: verifyEd25519, Rand: random{}, SHA256: digest, Decode: decode,
 	})
 	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
@@ -118,8 +117,9 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	started, waited := time.Now(), c.transport.waited
+	var waited time.Duration
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), waiting{}, &waited), requestTimeout)
+	started := time.Now()
 	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
 		cancel()
@@ -127,7 +127,7 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 	}
 	report := reportOf(&resp.Report)
 	report["totalMs"] = milliseconds(time.Since(started))
-	report["networkMs"] = milliseconds(c.transport.waited - waited)
+	report["networkMs"] = milliseconds(waited)
 	out := map[string]any{
 		"status":  int(resp.Status),
 		"headers": headersOf(resp.Headers),

@@ -5,7 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -33,6 +33,11 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no Node.js")
 	}
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	launcher := filepath.Join(strings.TrimSpace(string(goroot)), "lib/wasm/wasm_exec_node.js")
 	program, dir := build(t)
 	trimmed, err := Trim(program)
 	if err != nil {
@@ -43,7 +48,7 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(node, filepath.Join(runtime.GOROOT(), "lib/wasm/wasm_exec_node.js"), path).CombinedOutput()
+		out, err := exec.Command(node, launcher, path).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}

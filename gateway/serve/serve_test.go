@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"portico/gateway/host"
+	"portico/lightclient"
+	"portico/lightclient/asset"
+	"portico/lightclient/principal"
+)
+
+// parts is a canister whose body comes in verified parts, then ends with err.
+type parts struct {
+	rest []string
+	err  error
+	got  *asset.Request
+}
+
+func (p *parts) HTTPRequest(_ context.Context, _ principal.ID, req *asset.Request, _ lightclient.HTTPOptions) (*lightclient.HTTPResponse, error) {
+	p.got = req
+	resp := &lightclient.HTTPResponse{Status: 200, Headers: []asset.Header{{Name: "content-length", Value: "6"}, {Name: "connection", Value: "x"}}, Body: []byte("ab")}
+	resp.Next = func(context.Context) ([]byte, error) {
+		if len(p.rest) == 0 {
+			return nil, p.err
+		}
+		next := p.rest[0]
+		p.rest = p.rest[1:]
+		return []byte(next), nil
+	}
+	return resp, nil
+}
+
+const (
+	name = "rwlgt-iiaaa-aaaaa-aaaaa-cai.localhost"
+	path = "/a%20b?x=1&_portico=off&y=%2F"
+)
+
+func answer(t *testing.T, p *parts) (*http.Response, string, error) {
+	t.Helper()
+	h := New(Deps{Resolver: &host.Resolver{Domains: []string{"localhost"}}, Canisters: p, Log: slog.New(slog.DiscardHandler)})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = name
+		h.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	req, err := http.NewRequest(http.MethodGet, s.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Request-Id", "mine")
+	req.Header.Set("Accept-Encoding", "br")
+	req.Header.Set("Cookie", "a=b")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, string(body), err
+}
+
+func TestPartsOfABodyFollowEachOther(t *testing.T) {
+	p := &parts{rest: []string{"cd", "ef"}, err: io.EOF}
+	resp, body, err := answer(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "abcdef" || resp.ContentLength != 6 || resp.Header.Get("Connection") != "" {
+		t.Errorf("%q, length %d, %v", body, resp.ContentLength, resp.Header)
+	}
+}
+
+func TestABodyWhosePartIsRefusedIsCutOff(t *testing.T) {
+	if _, body, err := answer(t, &parts{rest: []string{"cd"}, err: errors.New("refused")}); err == nil {
+		t.Errorf("the beginning %q was passed off as the whole", body)
+	}
+}
+
+func TestCanistersGetTheRequestAsItCame(t *testing.T) {
+	p := &parts{rest: []string{"cdef"}, err: io.EOF}
+	if _, _, err := answer(t, p); err != nil {
+		t.Fatal(err)
+	}
+	if p.got.Method != "GET" || p.got.URL != "/a%20b?x=1&y=%2F" {
+		t.Errorf("%s %s", p.got.Method, p.got.URL)
+	}
+	headers := map[string]string{}
+	for _, h := range p.got.Headers {
+		headers[h.Name] = h.Value
+	}
+	for header, want := range map[string]string{
+		"host": name, "accept-encoding": "br, identity", "cookie": "a=b", "x-request-id": "",
+	} {
+		if headers[header] != want {
+			t.Errorf("%s: %q, want %q", header, headers[header], want)
+		}
+	}
+}
