@@ -33,6 +33,22 @@ func (f *function) address() {
 	w.put(byte(opI64ShrU), byte(opI64Eqz), byte(opI32Eqz), byte(opI32Sub), byte(opI32Or))
 }
 
+// memoryAddress is address for loads and stores: an address that does not fit traps at
+// once. A branch that is never taken is cheaper than arithmetic that the access waits for.
+func (f *function) memoryAddress() {
+	w := &f.seg
+	a := f.local(slot{'a', I64})
+	f.index(w, opLocalTee, a)
+	f.i64(w, maxU32)
+	w.put(byte(opI64GtU), byte(opIf), 0x40)
+	f.i32(w, -1)
+	w.put(byte(opI32Load8U), 0)
+	w.unsigned(maxU32)
+	w.put(byte(opDrop), byte(opEnd))
+	f.index(w, opLocalGet, a)
+	w.put(byte(opI32WrapI64))
+}
+
 // memoryAccess rewrites loads and stores.
 func (f *function) memoryAccess(i *instruction) {
 	if value := storedType(i.op); value != 0 {
@@ -56,7 +72,7 @@ func (f *function) memoryAccess(i *instruction) {
 		v = f.local(slot{'s', value})
 		f.index(w, opLocalSet, v)
 	}
-	f.address()
+	f.memoryAddress()
 	offset := i.b
 	if offset > maxU32 {
 		// No address of 32 bits reaches that far.

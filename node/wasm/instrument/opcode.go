@@ -30,6 +30,7 @@ const (
 	opTableGet           opcode = 0x25
 	opTableSet           opcode = 0x26
 	opI32Load            opcode = 0x28
+	opI32Load8U          opcode = 0x2d
 	opI64Store32         opcode = 0x3e
 	opMemorySize         opcode = 0x3f
 	opMemoryGrow         opcode = 0x40
@@ -39,6 +40,7 @@ const (
 	opF64Const           opcode = 0x44
 	opI32Eqz             opcode = 0x45
 	opI64Eqz             opcode = 0x50
+	opI64GtU             opcode = 0x56
 	opI64LtS             opcode = 0x53
 	opF32Ne              opcode = 0x5c
 	opF64Ne              opcode = 0x62
