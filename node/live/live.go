@@ -193,6 +193,9 @@ func (r *Replica) replay() error {
 		if b.Height != r.state.Height+1 {
 			return fmt.Errorf("block %d follows height %d: blocks are missing", b.Height, r.state.Height)
 		}
+		if b.Parent != r.parent {
+			return fmt.Errorf("block %d follows block %x, but the one before it is %x", b.Height, b.Parent, r.parent)
+		}
 		if b.ParentRoot != r.certified.Root {
 			return fmt.Errorf("height %d: running its block again gives root hash %x, but %x was certified", r.state.Height, r.certified.Root, b.ParentRoot)
 		}

@@ -4,6 +4,7 @@
 package pool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (p *Pool) Apply(c Change) error {
 	return p.db.Update(func(tx *bbolt.Tx) error {
 		blocks, certs := tx.Bucket([]byte(blockBucket)), tx.Bucket([]byte(certificationBucket))
 		if c.Block != nil {
-			if err := blocks.Put(key(c.Block.Height), c.Block.Encode()); err != nil {
+			if err := blocks.Put(key(c.Block.Height), sealBlock(c.Block)); err != nil {
 				return err
 			}
 		}
@@ -102,7 +103,7 @@ func (p *Pool) Blocks(from types.Height, yield func(*consensus.Block) error) err
 	return p.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket([]byte(blockBucket)).Cursor()
 		for k, v := c.Seek(key(from)); k != nil; k, v = c.Next() {
-			b, err := consensus.DecodeBlock(append([]byte(nil), v...))
+			b, err := openBlock(v)
 			if err != nil {
 				return fmt.Errorf("%s: block %d: %w", p.db.Path(), binary.BigEndian.Uint64(k), err)
 			}
@@ -112,6 +113,29 @@ func (p *Pool) Blocks(from types.Height, yield func(*consensus.Block) error) err
 		}
 		return nil
 	})
+}
+
+// sealBlock is the stored form of a block: its hash, by which damage is noticed, and
+// its encoding.
+func sealBlock(b *consensus.Block) []byte {
+	h := b.Hash()
+	return append(h[:], b.Encode()...)
+}
+
+func openBlock(stored []byte) (*consensus.Block, error) {
+	var want types.Hash
+	if len(stored) < len(want) {
+		return nil, errors.New("it is cut off")
+	}
+	b, err := consensus.DecodeBlock(bytes.Clone(stored[len(want):]))
+	if err != nil {
+		return nil, err
+	}
+	copy(want[:], stored)
+	if got := b.Hash(); got != want {
+		return nil, fmt.Errorf("its content has hash %x, but it was stored as %x: the file is damaged", got, want)
+	}
+	return b, nil
 }
 
 // Certification returns what is known of a height, or nil.
