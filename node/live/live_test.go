@@ -179,12 +179,11 @@ func TestDamagedBlocksAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.LastIndex(content, []byte("inc"))
-	if at < 0 {
+	damaged := bytes.ReplaceAll(content, []byte("inc"), []byte("inb")) // in pages of earlier versions, too
+	if bytes.Equal(content, damaged) {
 		t.Fatal("the block with the call is not in the file")
 	}
-	content[at] ^= 1
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(cfg)
