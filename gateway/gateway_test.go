@@ -159,6 +159,23 @@ func TestNothingThatWasChangedLeaves(t *testing.T) {
 	}
 }
 
+func TestPagesThatTheCanisterDoesNotCertifyNeedANodesSignature(t *testing.T) {
+	site, h := start(t, func(s *testsite.Site, _ *Config) {
+		s.Pages["/open"] = testsite.Page{Body: []byte("anything"), Open: true}
+	})
+	page := "GET http://" + site.Web().String() + ".localhost/open"
+	if r := ask(h, page); r.StatusCode != 200 || text(t, r) != "anything" {
+		t.Errorf("status %d", r.StatusCode)
+	}
+	site.Replica.Tamper = func(_ string, status int, body []byte) (int, []byte, error) {
+		changed, _ := testsite.Flip(body, []byte("anythi"))
+		return status, changed, nil
+	}
+	if r := ask(h, page); r.StatusCode != 503 || !strings.Contains(text(t, r), "signature by its node") {
+		t.Errorf("changed: status %d", r.StatusCode)
+	}
+}
+
 func TestUncertifiedAnswersNeedARawHost(t *testing.T) {
 	site, h := start(t, nil)
 	id := site.Web().String()

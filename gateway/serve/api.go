@@ -42,9 +42,10 @@ func (x *exchange) preflight(methods string) {
 
 // api passes a request on to a replica. Whoever sent it checks the answer.
 func (x *exchange) api() {
-	methods, ok := apiMethods(x.r.URL.Path)
+	path := x.r.URL.EscapedPath() // as it came: unescaped, it could mean something else to the replica
+	methods, ok := apiMethods(path)
 	if !ok {
-		x.fail(page.Problem{Status: http.StatusNotFound, Title: "No such endpoint", Text: "The interface of the network has no such path.", Reason: x.r.URL.Path}, nil)
+		x.fail(page.Problem{Status: http.StatusNotFound, Title: "No such endpoint", Text: "The interface of the network has no such path.", Reason: path}, nil)
 		return
 	}
 	if x.r.Method == http.MethodOptions {
@@ -61,7 +62,7 @@ func (x *exchange) api() {
 	if !ok {
 		return
 	}
-	resp, err := x.Upstream.Do(x.r.Context(), x.r.Method, x.r.URL.Path, body)
+	resp, err := x.Upstream.Do(x.r.Context(), x.r.Method, path, body)
 	if err != nil {
 		x.fail(problemOf(problem.Unreachable(err)), err)
 		return

@@ -130,6 +130,7 @@ func pages() map[string]testsite.Page {
 		"/style.css": {Headers: kind("text/css"), Body: []byte("h1 { color: rgb(1, 2, 3) }")},
 		"/script.js": {Headers: kind("text/javascript"), Body: []byte(script)},
 		"/large":     {Headers: kind("application/octet-stream"), Body: bytes.Repeat([]byte("0123456789abcdef"), 1<<16), Chunk: 400_000},
+		"/open":      {Headers: kind("text/html"), Body: []byte("<h1>An open page</h1>"), Open: true},
 		"/zipped":    {Headers: kind("text/html", asset.Header{Name: "content-encoding", Value: "gzip"}), Body: zipped("<h1>Unzipped</h1>")},
 	}
 }

@@ -41,11 +41,13 @@ type Site struct {
 }
 
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
-// which the body is streamed.
+// which the body is streamed. An open page is one that the canister certifies not
+// to certify.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
+	Open    bool
 }
 
 // Paths of the web canister that are no assets.
@@ -144,7 +146,7 @@ func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
 	}
 	certificate := s.Net.CertifyData(s.Replica.Now(), s.Web(), s.tree.Root())
 	headers = append(headers[:len(headers):len(headers)],
-		asset.Header{Name: asset.ExpressionHeader, Value: expression().String()},
+		asset.Header{Name: asset.ExpressionHeader, Value: expression(p).String()},
 		asset.Header{Name: asset.CertificateHeader, Value: asset.CertificateHeaderValue(certificate, witness, place)})
 	out := httpResponse{status: status, headers: headers, body: p.Body}
 	if p.Chunk > 0 && len(p.Body) > p.Chunk {
@@ -165,12 +167,15 @@ func notFound() Page {
 	return Page{Headers: []asset.Header{{Name: "content-type", Value: "text/plain"}}, Body: []byte("nothing here")}
 }
 
-func expression() *asset.Expression {
+func expression(p Page) *asset.Expression {
+	if p.Open {
+		return &asset.Expression{Scope: asset.ScopeNothing}
+	}
 	return &asset.Expression{Scope: asset.ScopeResponse, Exclude: true}
 }
 
 func certify(place asset.Path, p Page, status int) asset.Certified {
-	return asset.Certify(place, expression(), nil, &asset.Response{Status: uint16(status), Headers: p.Headers, Body: p.Body})
+	return asset.Certify(place, expression(p), nil, &asset.Response{Status: uint16(status), Headers: p.Headers, Body: p.Body})
 }
 
 // token is "path offset".

@@ -68,6 +68,18 @@ describe("service worker", { skip }, () => {
     assert.ok((await page.locator("#facts").innerText()).includes(site.web));
   });
 
+  test("a page that the canister does not certify needs a node's signature", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/open`, "An open page");
+    await page.goto(`${site.origin}/_portico/verify`);
+    await page.getByText("Not certified GET /open").waitFor();
+    await page.getByText(/the canister had opted out of certification/).waitFor();
+    await site.flip("An open p");
+    t.after(() => site.flip());
+    assert.equal((await page.goto(`${site.origin}/open`)).status(), 503);
+    assert.match(await page.locator(".reason").innerText(), /signature by its node/);
+  });
+
   for (const [what, mark, path, reason] of [
     ["the body", "A certified p", "/", /body|response/],
     ["a header", "certified t", "/", /headers/],
