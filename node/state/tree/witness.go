@@ -48,24 +48,48 @@ func (t *Trie) show(w *want) hashtree.Tree {
 	if t == nil {
 		return hashtree.Empty{}
 	}
-	visible := map[*Trie]*want{}
+	v := &view{leaves: map[*Trie]*want{}, forks: map[*Trie]bool{}}
 	for _, label := range w.names {
-		t.reveal(label, w.labels[label], visible)
+		t.reveal(label, w.labels[label], v)
 	}
-	return t.prune(visible)
+	return t.prune(v)
+}
+
+// view is what a witness shows of a trie: leaves with what is wanted of them, and the
+// forks above them.
+type view struct {
+	leaves map[*Trie]*want
+	forks  map[*Trie]bool
 }
 
 // reveal marks the leaf that has the label, or, where there is none, the two
 // neighbours whose labels prove it.
-func (t *Trie) reveal(label string, w *want, visible map[*Trie]*want) {
+func (t *Trie) reveal(label string, w *want, v *view) {
 	before, at, after := t.around(label)
 	if at != nil {
-		visible[at] = w
+		v.leaves[at] = w
+		t.descend(label, v)
 		return
 	}
 	for _, n := range []*Trie{before, after} {
-		if n != nil && visible[n] == nil {
-			visible[n] = &want{}
+		if n == nil {
+			continue
+		}
+		if v.leaves[n] == nil {
+			v.leaves[n] = &want{}
+		}
+		t.descend(n.label, v)
+	}
+}
+
+// descend marks the forks above the leaf with a label.
+func (t *Trie) descend(label string, v *view) {
+	for t.node == nil {
+		v.forks[t] = true
+		if bitAt(label, t.bit) == 0 {
+			t = t.left
+		} else {
+			t = t.right
 		}
 	}
 }
@@ -109,21 +133,18 @@ func (t *Trie) greatest() *Trie {
 	return t
 }
 
-func (t *Trie) prune(visible map[*Trie]*want) hashtree.Tree {
-	if t.node != nil {
-		w := visible[t]
-		if w == nil {
-			return hashtree.Pruned(t.Hash())
+func (t *Trie) prune(v *view) hashtree.Tree {
+	switch {
+	case t.node != nil:
+		if w := v.leaves[t]; w != nil {
+			return &hashtree.Labeled{Label: []byte(t.label), Sub: t.node.show(w)}
 		}
-		return &hashtree.Labeled{Label: []byte(t.label), Sub: t.node.show(w)}
-	}
-	left, right := t.left.prune(visible), t.right.prune(visible)
-	_, prunedLeft := left.(hashtree.Pruned)
-	_, prunedRight := right.(hashtree.Pruned)
-	if prunedLeft && prunedRight {
 		return hashtree.Pruned(t.Hash())
+	case !v.forks[t]:
+		return hashtree.Pruned(t.Hash())
+	default:
+		return &hashtree.Fork{Left: t.left.prune(v), Right: t.right.prune(v)}
 	}
-	return &hashtree.Fork{Left: left, Right: right}
 }
 
 func (n *Node) show(w *want) hashtree.Tree {
