@@ -1,6 +1,8 @@
 package cdk_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"sync"
@@ -201,5 +203,17 @@ func TestGarbageIsCollectedBetweenMessages(t *testing.T) {
 	c := install(t, "")
 	for range 50 {
 		update(t, c, "churn", "", "4500")
+	}
+}
+
+func TestHashIsSHA256(t *testing.T) {
+	c := install(t, "")
+	for _, n := range []int{0, 1, 55, 56, 63, 64, 65, 127, 128, 1000, 100_000} {
+		in := bytes.Repeat([]byte{0, 255, byte(n), 7, 130}, n/5+1)[:n]
+		want := sha256.Sum256(in)
+		got, err := c.Query(user, "hash", in)
+		if err != nil || !bytes.Equal(got, append(want[:], want[:]...)) {
+			t.Errorf("%d bytes: %x, %v, want %x twice", n, got, err, want)
+		}
 	}
 }

@@ -50,14 +50,14 @@ func stable64Read(dst, off, size uint64)               { outside() }
 func rootKeySize() uint32                              { return uint32(outside()) }
 func rootKeyCopy(dst ptr, off, size uint32)            { outside() }
 func certifiedDataSet(src ptr, size uint32)            { outside() }
-func dataCertificatePresent() uint32 { return uint32(outside()) }
+func dataCertificatePresent() uint32                   { return uint32(outside()) }
 
 func dataCertificateSize() uint32                   { return uint32(outside()) }
 func dataCertificateCopy(dst ptr, off, size uint32) { outside() }
 func icTime() uint64                                { return outside() }
 func globalTimerSet(at uint64) uint64               { return outside() }
 func performanceCounter(kind uint32) uint64         { return outside() }
-func isController(src ptr, size uint32) uint32 { return uint32(outside()) }
+func isController(src ptr, size uint32) uint32      { return uint32(outside()) }
 
 func inReplicatedExecution() uint32 { return uint32(outside()) }
 
@@ -69,6 +69,6 @@ func envVarValueSize(name ptr, nameSize uint32) uint32                     { ret
 func envVarValueCopy(name ptr, nameSize uint32, dst ptr, off, size uint32) { outside() }
 func debugPrint(src ptr, size uint32)                                      { outside() }
 func icTrap(src ptr, size uint32)                                          { outside() }
-func callbackIndex() uint32 { return uint32(outside()) }
+func callbackIndex() uint32                                                { return uint32(outside()) }
 
 func cleanupIndex() uint32 { return uint32(outside()) }

@@ -183,3 +183,8 @@ func callbackIndex() uint32
 
 //go:wasmimport table cdk_cleanup
 func cleanupIndex() uint32
+
+// sha256Blocks is made by the linker: it compresses blocks of 64 bytes into the state.
+//
+//go:wasmimport intrinsic sha256
+func sha256Blocks(state, data ptr, blocks uint32)

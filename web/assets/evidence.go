@@ -1,13 +1,14 @@
 package main
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"hash"
 	"maps"
 	"slices"
+
+	"portico/node/cdk"
 )
 
 // Evidence is a hash over operations: who approves of a proposed batch computes it
@@ -38,7 +39,7 @@ type evidence struct {
 	sum              []byte // once complete
 }
 
-func newEvidence() *evidence { return &evidence{chunk: -1, hash: evidenceHash{sha256.New()}} }
+func newEvidence() *evidence { return &evidence{chunk: -1, hash: evidenceHash{cdk.NewSHA256()}} }
 
 func (e *evidence) complete() bool { return e != nil && e.sum != nil }
 
@@ -219,7 +220,7 @@ const stateHashBytes = 100 << 20
 func (s *store) computeStateHash() (sum *string, err error) {
 	h := &s.stateHash
 	if h.hash == nil {
-		*h = stateHash{keys: slices.Sorted(maps.Keys(s.files)), hash: &evidenceHash{sha256.New()}}
+		*h = stateHash{keys: slices.Sorted(maps.Keys(s.files)), hash: &evidenceHash{cdk.NewSHA256()}}
 	}
 	for done := uint64(0); len(h.keys) > 0 && done < stateHashBytes; h.keys = h.keys[1:] {
 		key := h.keys[0]

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"errors"
 	"maps"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"portico/lightclient/asset"
 	"portico/lightclient/hashtree"
+	"portico/node/cdk"
 )
 
 // Errors that clients know by their text.
@@ -149,7 +149,7 @@ func (s *store) put(key, name string, c content, want *[]byte, now int64) error 
 
 // hash computes the hash of a content and, if it is sent in several pieces, of each.
 func (s *store) hash(e *encoding) error {
-	whole := sha256.New()
+	whole := cdk.NewSHA256()
 	if err := s.space.copyTo(whole, e.content); err != nil {
 		return err
 	}
@@ -162,7 +162,9 @@ func (s *store) hash(e *encoding) error {
 		if err != nil {
 			return err
 		}
-		e.parts = append(e.parts, sha256.Sum256(part))
+		h := cdk.NewSHA256()
+		h.Write(part)
+		e.parts = append(e.parts, hashtree.Hash(h.Sum(nil)))
 	}
 	return nil
 }

@@ -43,7 +43,12 @@ const (
 	opI64Eq        = 0x51
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
+	opI32And       = 0x71
 	opI32Or        = 0x72
+	opI32Xor       = 0x73
+	opI32ShrU      = 0x76
+	opI32Rotl      = 0x77
+	opI32Rotr      = 0x78
 	opI64Add       = 0x7c
 	opI64Mul       = 0x7e
 	opI64And       = 0x83

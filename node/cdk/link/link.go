@@ -13,7 +13,8 @@
 // underscores included. canister_init and canister_post_upgrade first start the Go
 // runtime, and are made where the program has none. An import from module "table"
 // named NAME becomes a function that returns the table index of the function
-// exported as NAME, which is how a program names the callbacks of its calls.
+// exported as NAME, which is how a program names the callbacks of its calls. The
+// import sha256 from module "intrinsic" becomes SHA-256's compression function.
 package link
 
 import (
@@ -152,8 +153,17 @@ func (m *module) replacement(s *stubs, im funcImport) (uint32, error) {
 		return s.add(im.name, m.types[im.typ])
 	case tableModule:
 		return m.tableIndexOf(im)
+	case intrinsicModule:
+		return m.intrinsic(im)
 	}
 	return 0, fmt.Errorf("import %s.%s: a canister may import from %s only", im.module, im.name, ic0Module)
+}
+
+func (m *module) intrinsic(im funcImport) (uint32, error) {
+	if t := m.types[im.typ]; im.name == "sha256" && t == (funcType{params: string([]byte{i32, i32, i32})}) {
+		return m.addFunc(t, sha256Body()), nil
+	}
+	return 0, fmt.Errorf("import %s.%s: the linker knows no such function", im.module, im.name)
 }
 
 // tableIndexOf puts the exported function that im names into the table, ends its

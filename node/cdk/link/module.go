@@ -1,7 +1,6 @@
 package link
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -395,11 +394,4 @@ func (r *reader) constant() {
 		r.fail("initial value by instruction 0x%02x", op)
 	}
 	r.expect(opEnd, "the end of an initial value")
-}
-
-// littleEndian64 reads up to eight characters as wasm's i64.load would see them.
-func littleEndian64(s string) int64 {
-	var b [8]byte
-	copy(b[:], s)
-	return int64(binary.LittleEndian.Uint64(b[:]))
 }

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -275,4 +276,11 @@ func (a *asm) body() []byte {
 		b = append(b, 1, t)
 	}
 	return append(append(b, a.code...), opEnd)
+}
+
+// littleEndian64 reads up to eight characters as wasm's i64.load would see them.
+func littleEndian64(s string) int64 {
+	var b [8]byte
+	copy(b[:], s)
+	return int64(binary.LittleEndian.Uint64(b[:]))
 }
