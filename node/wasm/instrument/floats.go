@@ -1,63 +1,39 @@
 package instrument
 
-// floats decides which results have to be made canonical. A NaN that goes straight into
-// an operation whose own result is made canonical, or which does not look at the bits of
-// a NaN, need not be. What becomes of a result is known only later, so the places where
-// code may have to go are kept until the stretch ends.
-type floats struct {
-	places []place
-	// stack models the operands that the stretch has pushed: -1, or an index of places.
-	stack []int
-}
-
-type place struct {
-	at     int // in the stretch's code
-	kind   nan
-	needed bool
-}
+// Which results have to be made canonical? A NaN that goes straight into an operation
+// whose own result is made canonical, or which does not look at the bits of a NaN, need
+// not be. What becomes of a result is known only later, so each has a point where code
+// may have to go. operands models what the current stretch has pushed: the point of a
+// float result, or -1.
 
 // push notes an operand that is not a float result.
-func (s *floats) push() { s.stack = append(s.stack, -1) }
+func (f *function) push() { f.operands = append(f.operands, -1) }
 
-// result notes a float result, made by the code before at.
-func (s *floats) result(at int, kind nan) {
-	s.places = append(s.places, place{at: at, kind: kind})
-	s.stack = append(s.stack, len(s.places)-1)
+// result notes a float result, made by the code so far.
+func (f *function) result(kind nan) {
+	f.operands = append(f.operands, len(f.points))
+	f.points = append(f.points, point{at: len(f.code), kind: kind})
 }
 
 // pop notes that an operand is used; harmless says for results of which kind the use is
 // indifferent to the bits of a NaN.
-func (s *floats) pop(harmless func(nan) bool) {
-	n := len(s.stack)
+func (f *function) pop(harmless func(nan) bool) {
+	n := len(f.operands)
 	if n == 0 {
 		return // from before the stretch, and canonical
 	}
-	if p := s.stack[n-1]; p >= 0 && (harmless == nil || !harmless(s.places[p].kind)) {
-		s.places[p].needed = true
+	if p := f.operands[n-1]; p >= 0 && (harmless == nil || !harmless(f.points[p].kind)) {
+		f.points[p].needed = true
 	}
-	s.stack = s.stack[:n-1]
+	f.operands = f.operands[:n-1]
 }
 
 // settle makes every result on the stack canonical: something uses them that is not
 // modelled.
-func (s *floats) settle() {
-	for range s.stack {
-		s.pop(nil)
+func (f *function) settle() {
+	for range f.operands {
+		f.pop(nil)
 	}
-}
-
-// emit appends the stretch to the finished code, with what makes results canonical.
-func (s *floats) emit(f *function) {
-	from := 0
-	for _, p := range s.places {
-		if p.needed {
-			f.out.put(f.seg[from:p.at]...)
-			f.canonical(&f.out, p.kind)
-			from = p.at
-		}
-	}
-	f.out.put(f.seg[from:]...)
-	s.places, s.stack = s.places[:0], s.stack[:0]
 }
 
 func scalar(k nan) bool { return k == nanF32 || k == nanF64 }
@@ -75,13 +51,13 @@ func (f *function) numeric(i *instruction) {
 		harmless = scalar
 	}
 	for n := operandCount(i.op); n > 0; n-- {
-		f.floats.pop(harmless)
+		f.pop(harmless)
 	}
 	f.copy(i)
 	if i.info.nan != nanNever {
-		f.floats.result(len(f.seg), i.info.nan)
+		f.result(i.info.nan)
 	} else {
-		f.floats.push()
+		f.push()
 	}
 }
 

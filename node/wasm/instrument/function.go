@@ -26,21 +26,30 @@ type function struct {
 	added   []ValueType     // locals added behind the function's own
 	scratch map[slot]uint32 // added locals by use
 
-	// Code is collected in straight-line stretches: out has what is finished, seg the
-	// current one, which costs cost. The charge goes in front of it once it is complete.
-	out, seg writer
-	cost     uint64
-	head     head
-	begun    bool // the function's first stretch is finished
-	first    uint64
+	// code is the new body so far; points are the places where code is to be added once
+	// the whole body has been read, in order. The first is the function's beginning.
+	code     writer
+	points   []point
+	current  int   // the point that charges for the current stretch
+	operands []int // see floats.go
+
 	control  []frame
 	region   int // index in control of the loop whose code counts in a local; -1 for none
 	nextLoop int // ordinal of the next loop
-
-	floats floats
 }
 
-// head says whether the current stretch begins the body of a loop.
+// point is a place in the code: the beginning of a stretch, whose cost is charged
+// there, or behind an instruction whose result may have to be made canonical.
+type point struct {
+	at       int
+	cost     uint64 // of the stretch
+	head     head
+	inRegion bool
+	kind     nan // of a result; nanNever for a stretch
+	needed   bool
+}
+
+// head says whether a stretch begins the body of a loop.
 type head uint8
 
 const (
@@ -61,6 +70,13 @@ type frame struct {
 	wrapped  bool   // a loop around it has been added
 	added    int    // blocks that the rewriter added, around this one and those outside it
 	arity    int    // values that a branch to the block takes along
+	// base is the stretch that the block begins in, then and other are the first ones of
+	// an if's arms.
+	base, then, other int
+	// lowest is the index of the outermost block that branches within this one lead to,
+	// -1 for the function. If it is this one, the code behind the block runs whenever the
+	// block is entered, and belongs to the stretch in which it was.
+	lowest int
 }
 
 // summary is what must be known of a body before it is rewritten.
@@ -100,6 +116,7 @@ func (rw *rewriter) rewriteBody(code *writer, i uint32, b body) error {
 	if err := f.scan(); err != nil {
 		return err
 	}
+	f.begin(notHead)
 	var ins instruction
 	for f.r.more() {
 		rw.ops.next(f.r, &ins)
@@ -205,8 +222,9 @@ func (f *function) closeLoop(loops []openLoop, depth int) []openLoop {
 // The inner block catches branches to the function's own label, which is how `return`
 // leaves too, so that the depth is restored on every way out.
 func (f *function) assemble(code *writer) {
-	var body, entry writer
-	f.enter(&entry) // adds locals
+	var body, entry, rest writer
+	f.enter(&entry)
+	f.fillIn(&rest) // like enter, adds locals
 	body.unsigned(uint64(len(f.locals) + len(f.added)))
 	for _, g := range f.locals {
 		body.unsigned(uint64(g.n))
@@ -228,7 +246,7 @@ func (f *function) assemble(code *writer) {
 			body.signed(int64(f.typeIndex(funcType{results: results})))
 		}
 	}
-	body.put(f.out...)
+	body.put(rest...)
 	if units > 0 {
 		f.leave(&body)
 		body.put(byte(opEnd))
@@ -237,31 +255,42 @@ func (f *function) assemble(code *writer) {
 	code.put(body...)
 }
 
-// flush ends the current stretch.
-func (f *function) flush() {
-	f.floats.settle()
-	switch {
-	case !f.begun:
-		f.first, f.begun = f.cost, true
-	case f.head != notHead && f.cost == 0:
-		// An empty stretch ends at an inner loop, which checks, or at the end.
-	case f.head == wrappedHead:
-		f.leaveIfNegative()
-		f.spendLocally(&f.out, f.cost)
-	case f.head == plainHead && f.region >= 0:
-		f.spendLocally(&f.out, f.cost)
-		f.recheck(&f.out)
-	case f.head == plainHead:
-		f.charge(&f.out, f.cost)
-	case f.region >= 0:
-		f.spendLocally(&f.out, f.cost)
-	default:
-		f.spend(&f.out, f.cost)
+// begin begins a stretch.
+func (f *function) begin(h head) {
+	f.settle()
+	f.current = len(f.points)
+	f.points = append(f.points, point{at: len(f.code), head: h, inRegion: f.region >= 0})
+}
+
+// fillIn appends the code with what belongs to the points. What the function's own
+// beginning takes stands in front of it already.
+func (f *function) fillIn(w *writer) {
+	from := 0
+	for _, p := range f.points[1:] {
+		w.put(f.code[from:p.at]...)
+		from = p.at
+		switch {
+		case p.kind != nanNever:
+			if p.needed {
+				f.canonical(w, p.kind)
+			}
+		case p.cost == 0:
+			// A loop that begins so ends at once, or with an inner loop that checks.
+		case p.head == wrappedHead:
+			f.leaveIfNegative(w)
+			f.spendLocally(w, p.cost)
+		case p.inRegion:
+			f.spendLocally(w, p.cost)
+			if p.head == plainHead {
+				f.recheck(w)
+			}
+		case p.head == plainHead:
+			f.charge(w, p.cost)
+		default:
+			f.spend(w, p.cost)
+		}
 	}
-	f.head = notHead
-	f.floats.emit(f)
-	f.seg = f.seg[:0]
-	f.cost = 0
+	w.put(f.code[from:]...)
 }
 
 // spend takes cost off the counter.
@@ -292,15 +321,15 @@ func (f *function) enter(w *writer) {
 	units := f.units()
 	switch {
 	case f.brief():
-		f.spend(w, f.first)
+		f.spend(w, f.points[0].cost)
 		return
 	case units == 0:
-		f.charge(w, f.first)
+		f.charge(w, f.points[0].cost)
 		return
 	}
 	left, depth := f.local(slotCounter), f.local(slotDepth)
 	f.global(w, opGlobalGet, f.counter)
-	f.i64(w, int64(f.first))
+	f.i64(w, int64(f.points[0].cost))
 	w.put(byte(opI64Sub))
 	f.index(w, opLocalTee, left)
 	f.global(w, opGlobalSet, f.counter)

@@ -3,8 +3,7 @@ package instrument
 // rewriteInstruction appends one instruction to the current stretch, or what stands
 // for it.
 func (f *function) rewriteInstruction(i *instruction) {
-	// A loop costs nothing itself, and ends the stretch before it.
-	f.cost += uint64(i.info.cost)
+	f.points[f.current].cost += uint64(i.info.cost)
 	switch op := i.op; {
 	case i.info.imm == immMemory || i.info.imm == immMemoryLane:
 		f.memoryAccess(i)
@@ -12,13 +11,13 @@ func (f *function) rewriteInstruction(i *instruction) {
 		f.numeric(i)
 	case op >= opI32Const && op <= opF64Const, op == opV128Const:
 		f.copy(i)
-		f.floats.push()
+		f.push()
 	case op >= opLocalGet && op <= opLocalTee:
 		f.localAccess(i)
 	case op == opGlobalGet || op == opGlobalSet:
 		f.globalAccess(i)
 	default:
-		f.floats.settle()
+		f.settle()
 		f.other(i)
 	}
 }
@@ -41,7 +40,7 @@ func (f *function) other(i *instruction) {
 	case opMemorySize:
 		f.copy(i)
 		if f.is64() {
-			f.seg.put(byte(opI64ExtendI32U))
+			f.code.put(byte(opI64ExtendI32U))
 		}
 	default:
 		if i.op == opTableGet || i.op == opTableSet || i.op >= opMemoryInit && i.op <= opTableFill {
@@ -53,7 +52,7 @@ func (f *function) other(i *instruction) {
 }
 
 // copy appends the instruction as it is.
-func (f *function) copy(i *instruction) { f.seg.put(f.r.b[i.start:i.end]...) }
+func (f *function) copy(i *instruction) { f.code.put(f.r.b[i.start:i.end]...) }
 
 func (f *function) structure(i *instruction) {
 	top := len(f.control) - 1
@@ -61,14 +60,14 @@ func (f *function) structure(i *instruction) {
 	case opBlock, opIf:
 		arity := f.blockResults(i)
 		f.copy(i)
-		f.control = append(f.control, frame{op: i.op, added: f.addedBlocks(), arity: arity, targeted: i.op == opIf})
+		f.control = append(f.control, frame{op: i.op, added: f.addedBlocks(), arity: arity, base: f.current, lowest: top + 1})
 		if i.op == opIf {
-			f.flush()
+			f.begin(notHead)
+			f.control[top+1].then = f.current
+			f.control[top+1].targeted = true
 		}
 	case opLoop:
-		// What precedes the loop is a stretch of its own: the body runs more often.
 		f.blockResults(i)
-		f.flush()
 		if f.r.err == nil {
 			f.beginLoop(i)
 		}
@@ -77,25 +76,33 @@ func (f *function) structure(i *instruction) {
 			f.r.failf("else outside an if")
 			return
 		}
-		f.control[top].op = opElse
 		f.copy(i)
-		f.flush()
+		f.begin(notHead)
+		f.control[top].op = opElse
+		f.control[top].other = f.current
 	case opEnd:
 		switch {
 		case top < 0: // the function's end
 			f.copy(i)
-			f.flush()
-			return
-		case f.control[top].op == opLoop && f.region >= 0:
+		case f.control[top].op == opLoop:
 			f.endLoop()
 		default:
 			f.copy(i)
-			if f.control[top].targeted || f.head != notHead && f.control[top].op == opLoop {
-				f.flush()
+			if f.control[top].op == opElse {
+				f.shareArms(f.control[top])
 			}
+			f.goOn()
 		}
-		f.control = f.control[:top]
 	}
+}
+
+// shareArms charges what both arms of an if cost before it.
+func (f *function) shareArms(c frame) {
+	then, other := &f.points[c.then].cost, &f.points[c.other].cost
+	both := min(*then, *other)
+	f.points[c.base].cost += both
+	*then -= both
+	*other -= both
 }
 
 // blockResults is the number of a block's results. It keeps the types that the
@@ -121,7 +128,7 @@ func (f *function) selectTyped(i *instruction) {
 		f.copy(i)
 		return
 	}
-	w := &f.seg
+	w := &f.code
 	condition, second, first := f.local(slot{'?', I32}), f.local(slot{'2', V128}), f.local(slot{'1', V128})
 	f.index(w, opLocalSet, condition)
 	f.index(w, opLocalSet, second)
@@ -140,7 +147,7 @@ func (f *function) call(i *instruction) {
 		f.r.failf("function %d of %d", i.a, f.functionCount())
 		return
 	}
-	f.index(&f.seg, i.op, f.newIndex(uint32(i.a)))
+	f.index(&f.code, i.op, f.newIndex(uint32(i.a)))
 }
 
 func (f *function) localAccess(i *instruction) {
@@ -150,10 +157,10 @@ func (f *function) localAccess(i *instruction) {
 	}
 	f.copy(i)
 	if i.op != opLocalGet {
-		f.floats.pop(nil)
+		f.pop(nil)
 	}
 	if i.op != opLocalSet {
-		f.floats.push()
+		f.push()
 	}
 }
 
@@ -175,11 +182,11 @@ func (f *function) globalAccess(i *instruction) {
 		return
 	}
 	g := f.globals[i.a]
-	w := &f.seg
+	w := &f.code
 	if i.op == opGlobalSet {
-		f.floats.pop(nil)
+		f.pop(nil)
 	} else {
-		f.floats.push()
+		f.push()
 	}
 	switch {
 	case !g.mutable || g.typ != V128:

@@ -17,7 +17,8 @@ package instrument
 // InRegion is what ExportCounter holds while the code of a region runs.
 const InRegion = -1 << 62
 
-// beginLoop opens a loop; the stretch before it has ended.
+// beginLoop opens a loop. Its body runs more often than what precedes it and begins a
+// stretch.
 func (f *function) beginLoop(i *instruction) {
 	local := f.loops[f.nextLoop]
 	f.nextLoop++
@@ -25,37 +26,62 @@ func (f *function) beginLoop(i *instruction) {
 	simple := int64(i.a) < 0
 	if f.region < 0 && local && simple {
 		f.region = len(f.control)
-		f.global(&f.out, opGlobalGet, f.counter)
-		f.index(&f.out, opLocalSet, f.left())
-		f.suspend(&f.out)
+		f.global(&f.code, opGlobalGet, f.counter)
+		f.index(&f.code, opLocalSet, f.left())
+		f.suspend(&f.code)
 	}
-	frame := frame{op: opLoop, added: f.addedBlocks()}
-	f.head = plainHead
+	frame := frame{op: opLoop, added: f.addedBlocks(), base: f.current, lowest: len(f.control)}
+	head := plainHead
 	if f.region >= 0 && simple {
 		frame.wrapped = true
 		frame.added++
-		f.head = wrappedHead
-		f.out.put(f.r.b[i.start:i.end]...)
-		f.recheck(&f.out)
+		head = wrappedHead
+		f.code.put(f.r.b[i.start:i.end]...)
+		f.recheck(&f.code)
 	}
 	if !simple {
 		frame.arity = len(f.types[i.a].params)
 	}
-	f.out.put(f.r.b[i.start:i.end]...)
+	f.code.put(f.r.b[i.start:i.end]...)
 	f.control = append(f.control, frame)
+	f.begin(head)
 }
 
-// endLoop closes a loop of a region. Its last stretch must not go on behind it.
+// endLoop closes a loop.
 func (f *function) endLoop() {
-	f.flush()
 	top := len(f.control) - 1
-	f.out.put(byte(opEnd))
+	f.code.put(byte(opEnd))
 	if f.control[top].wrapped {
-		f.out.put(byte(opEnd))
+		f.code.put(byte(opEnd))
 	}
 	if f.region == top {
-		f.resume(&f.out)
+		f.resume(&f.code)
 		f.region = -1
+		f.begin(notHead)
+	}
+	f.goOn()
+}
+
+// goOn ends the innermost block. The code behind it belongs to the stretch in which the
+// block was entered if no branch inside leads further out.
+func (f *function) goOn() {
+	top := len(f.control) - 1
+	c := f.control[top]
+	f.control = f.control[:top]
+	f.leads(c.lowest)
+	switch {
+	case c.lowest >= top:
+		f.current = c.base
+	case c.targeted:
+		f.begin(notHead)
+	}
+}
+
+// leads notes a branch to the block at index t, -1 for the function, in the innermost
+// block.
+func (f *function) leads(t int) {
+	if n := len(f.control); n > 0 {
+		f.control[n-1].lowest = min(f.control[n-1].lowest, t)
 	}
 }
 
@@ -98,11 +124,11 @@ func (f *function) recheck(w *writer) {
 }
 
 // leaveIfNegative goes from a loop's beginning to the loop added around it.
-func (f *function) leaveIfNegative() {
-	f.index(&f.out, opLocalGet, f.left())
-	f.i64(&f.out, 0)
-	f.out.put(byte(opI64LtS))
-	f.index(&f.out, opBrIf, 1)
+func (f *function) leaveIfNegative(w *writer) {
+	f.index(w, opLocalGet, f.left())
+	f.i64(w, 0)
+	w.put(byte(opI64LtS))
+	f.index(w, opBrIf, 1)
 }
 
 // addedBlocks is the number of blocks that the rewriter has added around the current code.
@@ -122,6 +148,7 @@ func (f *function) target(label uint32) (renumbered uint32, leaves bool) {
 		return 0, false
 	}
 	t := n - 1 - int(label)
+	f.leads(t)
 	crossed := f.addedBlocks()
 	if t >= 0 {
 		crossed -= f.control[t].added
@@ -143,8 +170,7 @@ func (f *function) arity(label uint32) int {
 
 // branch rewrites what leaves the stretch.
 func (f *function) branch(i *instruction) {
-	f.floats.settle()
-	w := &f.seg
+	w := &f.code
 	inRegion := f.region >= 0
 	switch i.op {
 	case opBr:
@@ -163,6 +189,7 @@ func (f *function) branch(i *instruction) {
 			w.unsigned(uint64(label))
 		}
 	case opReturn:
+		f.leads(-1)
 		if inRegion {
 			f.resume(w)
 		}
@@ -173,17 +200,19 @@ func (f *function) branch(i *instruction) {
 		}
 		f.copy(i)
 	case opReturnCall:
+		f.leads(-1)
 		f.leave(w)
 		f.call(i)
 	case opReturnCallIndirect:
+		f.leads(-1)
 		f.leave(w)
 		f.callIndirect(i)
 	}
-	f.flush()
+	f.begin(notHead)
 }
 
 func (f *function) branchIf(l uint32) {
-	w := &f.seg
+	w := &f.code
 	label, leaves := f.target(l)
 	switch {
 	case f.r.err != nil:

@@ -23,7 +23,7 @@ func (f *function) tableAt(i uint64) table {
 
 // address turns the i64 on the stack into an i32 address.
 func (f *function) address() {
-	w := &f.seg
+	w := &f.code
 	a := f.local(slot{'a', I64})
 	f.index(w, opLocalTee, a)
 	w.put(byte(opI32WrapI64))
@@ -36,7 +36,7 @@ func (f *function) address() {
 // memoryAddress is address for loads and stores: an address that does not fit traps at
 // once. A branch that is never taken is cheaper than arithmetic that the access waits for.
 func (f *function) memoryAddress() {
-	w := &f.seg
+	w := &f.code
 	a := f.local(slot{'a', I64})
 	f.index(w, opLocalTee, a)
 	f.i64(w, maxU32)
@@ -52,11 +52,11 @@ func (f *function) memoryAddress() {
 // memoryAccess rewrites loads and stores.
 func (f *function) memoryAccess(i *instruction) {
 	if value := storedType(i.op); value != 0 {
-		f.floats.pop(nil)
+		f.pop(nil)
 	}
-	f.floats.pop(nil)
+	f.pop(nil)
 	if !isStore(i.op) {
-		f.floats.push()
+		f.push()
 	}
 	if !f.is64() {
 		if i.b > maxU32 {
@@ -65,7 +65,7 @@ func (f *function) memoryAccess(i *instruction) {
 		f.copy(i)
 		return
 	}
-	w := &f.seg
+	w := &f.code
 	value := storedType(i.op)
 	var v uint32
 	if value != 0 {
@@ -112,7 +112,7 @@ func isStore(op opcode) bool {
 
 // memoryGrow asks the host first.
 func (f *function) memoryGrow() {
-	w := &f.seg
+	w := &f.code
 	if f.is64() {
 		f.address()
 	}
@@ -136,7 +136,7 @@ func (f *function) bulk(i *instruction) {
 	if f.r.err != nil {
 		return
 	}
-	w := &f.seg
+	w := &f.code
 	deepest := len(operands) // the lowest operand that must be reached
 	for k, o := range operands {
 		if o.is64 {
@@ -180,7 +180,7 @@ func (f *function) bulk(i *instruction) {
 
 // chargeItems charges for n items, n in a local, before they are worked on.
 func (f *function) chargeItems(n uint32, perItem int64) {
-	w := &f.seg
+	w := &f.code
 	if f.region >= 0 {
 		f.index(w, opLocalGet, f.left())
 	} else {
