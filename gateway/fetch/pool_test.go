@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 )
 
 func serve(t *testing.T, answer http.HandlerFunc) string {
@@ -108,4 +109,34 @@ func TestPoolWithoutReplicasIsRefused(t *testing.T) {
 			t.Errorf("%q was accepted", urls)
 		}
 	}
+}
+
+func TestReplicasThatFailedRestForAWhile(t *testing.T) {
+	asked := 0
+	broken := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	works := serve(t, func(http.ResponseWriter, *http.Request) {})
+	p, err := NewPool([]string{broken, works})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	now := time.Now()
+	p.now = func() time.Time { return now }
+	post := func(want int) {
+		t.Helper()
+		for range 4 {
+			if status, _, err := p.Post(context.Background(), "/", nil); err != nil || status != http.StatusOK {
+				t.Fatalf("status %d, %v", status, err)
+			}
+		}
+		if asked != want {
+			t.Errorf("the broken replica was asked %d times, want %d", asked, want)
+		}
+	}
+	post(1)
+	now = now.Add(restTime + 1)
+	post(2)
 }

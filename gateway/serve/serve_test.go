@@ -17,14 +17,18 @@ import (
 
 // parts is a canister whose body comes in verified parts, then ends with err.
 type parts struct {
-	rest []string
-	err  error
-	got  *asset.Request
+	length string // the Content-Length header, or none
+	rest   []string
+	err    error
+	got    *asset.Request
 }
 
 func (p *parts) HTTPRequest(_ context.Context, _ principal.ID, req *asset.Request, _ lightclient.HTTPOptions) (*lightclient.HTTPResponse, error) {
 	p.got = req
-	resp := &lightclient.HTTPResponse{Status: 200, Headers: []asset.Header{{Name: "content-length", Value: "6"}, {Name: "connection", Value: "x"}}, Body: []byte("ab")}
+	resp := &lightclient.HTTPResponse{Status: 200, Headers: []asset.Header{{Name: "connection", Value: "x"}}, Body: []byte("ab")}
+	if p.length != "" {
+		resp.Headers = append(resp.Headers, asset.Header{Name: "content-length", Value: p.length})
+	}
 	resp.Next = func(context.Context) ([]byte, error) {
 		if len(p.rest) == 0 {
 			return nil, p.err
@@ -41,7 +45,7 @@ const (
 	path = "/a%20b?x=1&_portico=off&y=%2F"
 )
 
-func answer(t *testing.T, p *parts) (*http.Response, string, error) {
+func answer(t *testing.T, method string, p *parts) (*http.Response, string, error) {
 	t.Helper()
 	h := New(Deps{Resolver: &host.Resolver{Domains: []string{"localhost"}}, Canisters: p, Log: slog.New(slog.DiscardHandler)})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +54,7 @@ func answer(t *testing.T, p *parts) (*http.Response, string, error) {
 	}))
 	defer s.Close()
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	req, err := http.NewRequest(http.MethodGet, s.URL+path, nil)
+	req, err := http.NewRequest(method, s.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +71,8 @@ func answer(t *testing.T, p *parts) (*http.Response, string, error) {
 }
 
 func TestPartsOfABodyFollowEachOther(t *testing.T) {
-	p := &parts{rest: []string{"cd", "ef"}, err: io.EOF}
-	resp, body, err := answer(t, p)
+	p := &parts{length: "6", rest: []string{"cd", "ef"}, err: io.EOF}
+	resp, body, err := answer(t, "GET", p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,28 +82,30 @@ func TestPartsOfABodyFollowEachOther(t *testing.T) {
 }
 
 func TestABodyWhosePartIsRefusedIsCutOff(t *testing.T) {
-	if _, body, err := answer(t, &parts{rest: []string{"cd"}, err: errors.New("refused")}); err == nil {
+	if _, body, err := answer(t, "GET", &parts{rest: []string{"cd"}, err: errors.New("refused")}); err == nil {
 		t.Errorf("the beginning %q was passed off as the whole", body)
 	}
 }
 
 func TestCanistersGetTheRequestAsItCame(t *testing.T) {
-	p := &parts{rest: []string{"cdef"}, err: io.EOF}
-	if _, _, err := answer(t, p); err != nil {
-		t.Fatal(err)
-	}
-	if p.got.Method != "GET" || p.got.URL != "/a%20b?x=1&y=%2F" {
-		t.Errorf("%s %s", p.got.Method, p.got.URL)
-	}
-	headers := map[string]string{}
-	for _, h := range p.got.Headers {
-		headers[h.Name] = h.Value
-	}
-	for header, want := range map[string]string{
-		"host": name, "accept-encoding": "br, identity", "cookie": "a=b", "x-request-id": "",
-	} {
-		if headers[header] != want {
-			t.Errorf("%s: %q, want %q", header, headers[header], want)
+	for method, want := range map[string]string{"GET": "GET", "POST": "POST", "HEAD": "GET"} {
+		p := &parts{rest: []string{"cdef"}, err: io.EOF}
+		if _, _, err := answer(t, method, p); err != nil {
+			t.Fatal(err)
+		}
+		if p.got.Method != want || p.got.URL != "/a%20b?x=1&y=%2F" {
+			t.Errorf("%s: %s %s", method, p.got.Method, p.got.URL)
+		}
+		headers := map[string]string{}
+		for _, h := range p.got.Headers {
+			headers[h.Name] = h.Value
+		}
+		for header, want := range map[string]string{
+			"host": name, "accept-encoding": "br, identity", "cookie": "a=b", "x-request-id": "",
+		} {
+			if headers[header] != want {
+				t.Errorf("%s: %s: %q, want %q", method, header, headers[header], want)
+			}
 		}
 	}
 }
