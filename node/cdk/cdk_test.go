@@ -24,6 +24,9 @@ var user = principal.SelfAuthenticating([]byte("somebody"))
 
 func install(t *testing.T, arg string) *cdktest.Canister {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
+	}
 	wasm, err := hello()
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +206,10 @@ func TestGarbageIsCollectedBetweenMessages(t *testing.T) {
 	c := install(t, "")
 	for range 50 {
 		update(t, c, "churn", "", "4500")
+	}
+	// 500 MB went through it
+	if n := c.MemoryBytes(); n > 32<<20 {
+		t.Errorf("the heap has grown to %d bytes", n)
 	}
 }
 

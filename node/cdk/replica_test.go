@@ -10,6 +10,9 @@ import (
 
 // The same canister on our own replica, which meters, limits and checks contexts.
 func TestGoCanisterRunsOnTheReplica(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
+	}
 	wasm, err := hello()
 	if err != nil {
 		t.Fatal(err)

@@ -38,6 +38,9 @@ type canister struct {
 
 func install(t *testing.T, args ...any) *canister {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
+	}
 	wasm, err := build()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,9 @@ import (
 // The canister on our own replica, which meters and limits: a large asset is
 // uploaded and served before and after an upgrade.
 func TestAssetCanisterRunsOnTheReplica(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
+	}
 	wasm, err := build()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"portico/lightclient/candid/marshal"
@@ -103,6 +104,12 @@ func load(mem memory) (*store, error) {
 		return nil, fmt.Errorf("stable memory has format version %d, this code knows %d", h[len(magic)], formatVersion)
 	case length == 0:
 		return nil, errors.New("the state was not saved before this upgrade: do not skip the canister's pre-upgrade hook")
+	}
+	// only what is there is worth memory
+	if end := at + length; end < at || end > math.MaxInt64 {
+		return nil, fmt.Errorf("a saved state of %d bytes at %d", length, at)
+	} else if _, err := mem.ReadAt(make([]byte, 1), int64(end-1)); err != nil {
+		return nil, fmt.Errorf("a saved state of %d bytes at %d: %w", length, at, err)
 	}
 	b := make([]byte, length)
 	if _, err := mem.ReadAt(b, int64(at)); err != nil {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"portico/lightclient/asset"
+	"portico/lightclient/candid"
+)
+
+// The path that is looked up must be the one that verifiers see in the URL, or
+// somebody's answer to one URL would prove what is at another.
+func FuzzDecodePath(f *testing.F) {
+	for _, url := range []string{"/", "/a%20b?x=%41", "/%zz", "/%", "/%4", "/a#b?c", "/%e4", "/%2f/..", "//"} {
+		f.Add(url)
+	}
+	f.Fuzz(func(t *testing.T, url string) {
+		if !strings.HasPrefix(url, "/") {
+			return
+		}
+		path, ok := decodePath(url)
+		c := at(asset.Exact(path), nothingHere())
+		var tree asset.Tree
+		tree.Insert(c)
+		if _, err := tree.Witness(c, url); (err == nil) != ok {
+			t.Errorf("%q is %q here (%v), and there: %v", url, path, ok, err)
+		}
+	})
+}
+
+func FuzzLoad(f *testing.F) {
+	mem := &growing{}
+	s := newStore(mem)
+	if err := s.storeOne(&storeArg{Key: "/index.html", ContentType: "text/html", Encoding: "identity", Content: []byte("home")}, 1); err != nil {
+		f.Fatal(err)
+	}
+	if err := s.save(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bytes.Clone(mem.b))
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := load(memoryOf(bytes.Clone(b)))
+		if err != nil {
+			return
+		}
+		// what was loaded can be served, if only by an error
+		two := uint16(2)
+		s.http(&httpRequest{Method: "GET", URL: "/", CertificateVersion: &two}, nil, candid.Func{})
+		s.tree.Root()
+	})
+}
