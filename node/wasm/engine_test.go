@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"portico/node/wasm/instrument"
@@ -388,4 +389,67 @@ func TestConfigurationsThatDoNotFitAreRefused(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+func TestEnginesServeSeveralGoroutines(t *testing.T) {
+	e, err := NewEngine(EngineConfig{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var group sync.WaitGroup
+	for n := range 4 {
+		group.Go(func() {
+			m, err := e.Compile(context.Background(), wat.MustAssemble(fmt.Sprintf(`(module (memory 1) (global (mut i32) (i32.const 0))
+				(func (export "canister_update go") (global.set 0 (i32.const %d))))`, n%2)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 20 {
+				i, err := m.Instantiate(InstanceConfig{Memory: NewMemory(), InitialPages: 1})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if out := i.Call(testGo, &Call{Limit: 100}); out.Trap != nil || i.Globals()[0] != uint64(n%2) {
+					t.Errorf("%v, globals %v", out.Trap, i.Globals())
+				}
+				if err := i.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestMemoriesAreFreedOnce(t *testing.T) {
+	m := newTestModule(t, EngineConfig{}, wat.MustAssemble(`(module (memory 1))`))
+	memory := &countingMemory{LinearMemory: NewMemory()}
+	i, err := m.Instantiate(InstanceConfig{Memory: memory, InitialPages: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := i.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if memory.freed != 1 {
+		t.Errorf("freed %d times", memory.freed)
+	}
+}
+
+type countingMemory struct {
+	LinearMemory
+	freed int
+}
+
+func (m *countingMemory) Free() {
+	m.freed++
+	m.LinearMemory.Free()
 }

@@ -103,11 +103,13 @@ func trapOf(err error) *Trap {
 	return &Trap{Kind: Host, Message: err.Error(), Err: err}
 }
 
+const depthMessage = "calls are nested too deeply"
+
 // check is called when the counter or the depth is below zero.
 func check(ctx context.Context, _ api.Module, _ []uint64) {
 	e := ctx.(*execution)
 	if int64(e.instance.depth.Get()) < 0 {
-		e.fail(&Trap{Kind: StackOverflow, Message: "calls are nested too deeply"})
+		e.fail(&Trap{Kind: StackOverflow, Message: depthMessage})
 	}
 	if err := e.refill(); err != nil {
 		e.fail(trapOf(err))

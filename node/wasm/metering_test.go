@@ -277,3 +277,26 @@ func TestTheCounterIsOutOfReach(t *testing.T) {
 		}
 	}
 }
+
+// The units must run out before the compiler's own stack does, whose frames hold what
+// lives across a call: here as much as can be for the size of the code.
+func TestUnitsRunOutBeforeTheCompilersStack(t *testing.T) {
+	const values = 2000
+	for name, c := range map[string]struct{ push, use string }{
+		"none":    {},
+		"numbers": {`(global.get $n)`, ` i64.xor`},
+		"vectors": {`(i64x2.splat (global.get $n))`, ` i64x2.add`},
+		"locals":  {`(local.set $x (i32.wrap_i64 (global.get $n))) (local.get $x)`, ` i32.add`},
+	} {
+		body := strings.Repeat(c.push, values) + `(call $f)`
+		if c.push != "" {
+			body += strings.Repeat(c.use, values-1) + ` drop`
+		}
+		i := newTestInstance(t, EngineConfig{}, depthModule(body))
+		out := i.Call(testGo, &Call{Limit: 1 << 40})
+		if out.Trap == nil || out.Trap.Kind != StackOverflow || out.Trap.Message != depthMessage {
+			t.Errorf("%s: %v after %d calls", name, out.Trap, i.Globals()[0])
+		}
+		t.Logf("%s: %d calls deep", name, i.Globals()[0])
+	}
+}

@@ -354,7 +354,7 @@ func (f *function) ifNegative(w *writer) {
 // leave gives the frame's units back.
 func (f *function) leave(w *writer) {
 	if units := f.units(); units > 0 {
-		f.global(w, opGlobalGet, f.depth)
+		f.index(w, opLocalGet, f.local(slotDepth))
 		f.i64(w, int64(units))
 		w.put(byte(opI64Add))
 		f.global(w, opGlobalSet, f.depth)
