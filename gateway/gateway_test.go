@@ -22,7 +22,7 @@ func start(t *testing.T, change func(*testsite.Site, *Config)) (*testsite.Site, 
 	t.Helper()
 	html := []asset.Header{{Name: "content-type", Value: "text/html"}, {Name: "x-motto", Value: "certified too"}}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	site := testsite.New(map[string]testsite.Page{
+	site := testsite.New("test", map[string]testsite.Page{
 		"/":         {Headers: html, Body: []byte("<p>" + secret)},
 		"/large":    {Headers: html, Body: large, Chunk: 300_000},
 		"/own":      {Headers: append(html, asset.Header{Name: "access-control-allow-origin", Value: "https://friend.example"}), Body: []byte("x")},

@@ -5,7 +5,8 @@
 // It prints one line of JSON with the gateway's port and the ids of the canisters,
 // and ends when its standard input does. POST /flip?mark=X makes the replica flip
 // a bit of the first byte after the text X in every answer that contains it;
-// without a mark it answers honestly again. GET /certificates?n=N gives N distinct
+// without a mark it answers honestly again. POST /renew?seed=X sets up another
+// network with other keys in the place of the first. GET /certificates?n=N gives N distinct
 // certificates in base64, each made by the root subnet alone and by another one
 // under a delegation, and the root key.
 package main
@@ -17,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -42,46 +44,16 @@ func run() error {
 	if len(os.Args) != 2 {
 		return fmt.Errorf("usage: testserver FOLDER")
 	}
-	site := testsite.New(pages())
-	var mark atomic.Pointer[string]
-	site.Replica.Tamper = func(_ string, status int, body []byte) (int, []byte, error) {
-		if m := mark.Load(); m != nil && *m != "" {
-			body, _ = testsite.Flip(body, []byte(*m))
-		}
-		return status, body, nil
-	}
-	replica, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	go func() { _ = http.Serve(replica, site) }()
-	handler, err := gateway.New(gateway.Config{
-		Domains:  []string{"localhost"},
-		Aliases:  host.Fixed{"shop.local.localhost": site.Web()},
-		Replicas: []string{"http://" + replica.Addr().String()},
-		RootKey:  site.RootKey(),
-		Worker:   os.DirFS(os.Args[1]),
-	})
-	if err != nil {
+	b := &bench{worker: os.DirFS(os.Args[1])}
+	if err := b.setUp("test"); err != nil {
 		return err
 	}
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	go func() {
-		mux := http.NewServeMux()
-		mux.Handle("/", handler)
-		mux.HandleFunc("POST /flip", func(_ http.ResponseWriter, r *http.Request) {
-			m := r.URL.Query().Get("mark")
-			mark.Store(&m)
-		})
-		mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
-			n, _ := strconv.Atoi(r.URL.Query().Get("n"))
-			_ = json.NewEncoder(w).Encode(certificates(site, n))
-		})
-		_ = http.Serve(front, mux)
-	}()
+	go func() { _ = http.Serve(front, b.handler()) }()
+	site := b.site.Load()
 	err = json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"port": front.Addr().(*net.TCPAddr).Port, "web": site.Web().String(),
 		"stopped": site.Stopped().String(), "missing": site.Missing().String(),
@@ -91,6 +63,63 @@ func run() error {
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+// bench is the network that runs, its gateway, and what the tests do to it.
+type bench struct {
+	worker  fs.FS
+	site    atomic.Pointer[testsite.Site]
+	gateway atomic.Pointer[http.Handler]
+	mark    atomic.Pointer[string]
+}
+
+// setUp makes a network with keys of its own and a gateway before it.
+func (b *bench) setUp(seed string) error {
+	site := testsite.New(seed, pages())
+	site.Replica.Tamper = func(_ string, status int, body []byte) (int, []byte, error) {
+		if m := b.mark.Load(); m != nil && *m != "" {
+			body, _ = testsite.Flip(body, []byte(*m))
+		}
+		return status, body, nil
+	}
+	replica, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = http.Serve(replica, site) }()
+	h, err := gateway.New(gateway.Config{
+		Domains:  []string{"localhost"},
+		Aliases:  host.Fixed{"shop.local.localhost": site.Web()},
+		Replicas: []string{"http://" + replica.Addr().String()},
+		RootKey:  site.RootKey(),
+		Worker:   b.worker,
+	})
+	if err != nil {
+		return err
+	}
+	b.site.Store(site)
+	b.gateway.Store(&h)
+	return nil
+}
+
+// handler is the gateway and what steers the tests.
+func (b *bench) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { (*b.gateway.Load()).ServeHTTP(w, r) })
+	mux.HandleFunc("POST /flip", func(_ http.ResponseWriter, r *http.Request) {
+		m := r.URL.Query().Get("mark")
+		b.mark.Store(&m)
+	})
+	mux.HandleFunc("POST /renew", func(w http.ResponseWriter, r *http.Request) {
+		if err := b.setUp(r.URL.Query().Get("seed")); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		_ = json.NewEncoder(w).Encode(certificates(b.site.Load(), n))
+	})
+	return mux
 }
 
 type certificateSet struct {

@@ -56,9 +56,9 @@ const (
 	UncertifiedPath = "/uncertified" // an answer without certificate
 )
 
-// New makes the network.
-func New(pages map[string]Page) *Site {
-	s := &Site{Net: fakenet.New("test site"), Pages: pages}
+// New makes the network, with keys derived from a seed.
+func New(seed string, pages map[string]Page) *Site {
+	s := &Site{Net: fakenet.New(seed), Pages: pages}
 	s.Replica = &fakenet.Replica{Net: s.Net, Now: time.Now, Answer: s.answer}
 	return s
 }

@@ -47,6 +47,10 @@ export async function startSite() {
     async flip(mark = "") {
       await fetch(`http://127.0.0.1:${ids.port}/flip?mark=${encodeURIComponent(mark)}`, { method: "POST" });
     },
+    /** Sets up another network, with other keys, in the place of this one. */
+    async renew(seed) {
+      await fetch(`http://127.0.0.1:${ids.port}/renew?seed=${seed}`, { method: "POST" });
+    },
     async stop() {
       const ended = new Promise((resolve) => server.once("exit", resolve));
       server.stdin.end();

@@ -176,4 +176,20 @@ describe("service worker", { skip }, () => {
     const outcome = await page.evaluate(() => navigator.serviceWorker.register("/script.js").then(() => "registered", (e) => e.name));
     assert.notEqual(outcome, "registered");
   });
+
+  test("a network that was set up anew is refused until the browser has its key", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    await page.addInitScript(() => {
+      navigator.serviceWorker?.addEventListener("controllerchange", () => (globalThis.workerChanged = true));
+    });
+    await site.renew("another");
+    t.after(() => site.renew("test"));
+    await page.goto(`${site.origin}/`);
+    await page.getByRole("heading", { name: "Verification failed" }).waitFor();
+    assert.match(await page.locator(".reason").innerText(), /not signed by the network/);
+    await page.waitForFunction(() => globalThis.workerChanged);
+    await page.getByRole("link", { name: "Try again" }).click();
+    await page.getByRole("heading", { name: "A certified page" }).waitFor();
+  });
 });

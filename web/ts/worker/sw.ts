@@ -77,6 +77,9 @@ async function answer(e: FetchEvent, url: URL): Promise<Response> {
   } catch (thrown) {
     load.problem = problemOf(thrown);
     response = problemResponse(load.problem, canister, request.mode === "navigate");
+    // A local network that was set up anew has another key, which comes with the
+    // next worker. The browser would look for it by itself, but takes its time.
+    if (request.mode === "navigate") e.waitUntil(self.registration.update().catch(() => {}));
   }
   load.status = response.status;
   e.waitUntil(record(load));
