@@ -137,8 +137,12 @@ func copyRanges(to, from *os.File, rs []Range) error {
 			if _, err := from.ReadAt(buf, int64(off)); err != nil {
 				return fmt.Errorf("reading %d bytes at %d: %w", len(buf), off, err)
 			}
-			if _, err := to.WriteAt(buf, int64(off)); err != nil {
-				return fmt.Errorf("writing %d bytes at %d: %w", len(buf), off, err)
+			// Page by page: a long write makes the page cache use large folios, into which
+			// each later write of one page takes ten times as long (ext4, Linux 6.18).
+			for i := 0; i < len(buf); i += PageBytes {
+				if _, err := to.WriteAt(buf[i:i+PageBytes], int64(off)+int64(i)); err != nil {
+					return fmt.Errorf("writing the page at %d: %w", int(off)+i, err)
+				}
 			}
 		}
 	}
