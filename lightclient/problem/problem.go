@@ -5,6 +5,7 @@ package problem
 
 import (
 	"errors"
+	"strings"
 
 	"portico/lightclient"
 	"portico/lightclient/asset"
@@ -20,6 +21,7 @@ type Problem struct {
 
 // The statuses. All but a missing canister are temporary as far as HTTP is concerned.
 const (
+	badRequest      = 400
 	notFound        = 404
 	tooManyRequests = 429
 	unavailable     = 503
@@ -51,6 +53,8 @@ func Of(err error) Problem {
 		p.Text = "The canister's answer breaks the rules for web pages from canisters."
 	case errors.As(err, &transport):
 		return Unreachable(err)
+	case errors.As(err, &status) && nowhere(status):
+		p.reject(canisterNotFound)
 	case errors.As(err, &status):
 		p.Title = "Network refused"
 		p.Text = "The network did not take the request."
@@ -64,6 +68,13 @@ func Of(err error) Problem {
 	return p
 }
 
+// nowhere reports whether no subnet of the network hosts the canister: a single
+// replica says so in these words, boundary nodes by this name.
+func nowhere(e *lightclient.StatusError) bool {
+	return e.Status == badRequest &&
+		(strings.Contains(e.Text, "not in the canister ranges") || strings.Contains(e.Text, "canister_not_found"))
+}
+
 // Unreachable explains that no answer came.
 func Unreachable(err error) Problem {
 	return Problem{
@@ -74,11 +85,13 @@ func Unreachable(err error) Problem {
 	}
 }
 
+const canisterNotFound = "IC0301"
+
 // reject explains why a canister did not run or failed (interface
 // specification, "Error codes").
 func (p *Problem) reject(code string) {
 	switch code {
-	case "IC0301", "IC0405":
+	case canisterNotFound, "IC0405":
 		p.Status = notFound
 		p.Title = "No such canister"
 		p.Text = "There is no canister with this id on the network."

@@ -28,6 +28,8 @@ func TestErrorsAreExplained(t *testing.T) {
 		{&lightclient.TransportError{Err: errors.New("x")}, 503, "Network unreachable"},
 		{&lightclient.StatusError{Status: 429}, 429, "Network refused"},
 		{&lightclient.StatusError{Status: 400}, 503, "Network refused"},
+		{&lightclient.StatusError{Status: 400, Text: "it is not in the canister ranges of subnet x"}, 404, "No such canister"},
+		{&lightclient.StatusError{Status: 500, Text: "canister_not_found"}, 503, "Network refused"},
 		{errors.New("x"), 503, "Canister error"},
 	} {
 		if p := Of(c.err); p.Status != c.status || p.Title != c.title || p.Reason != c.err.Error() || p.Text == "" {
