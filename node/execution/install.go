@@ -64,6 +64,7 @@ func (x *Executor) Install(c *state.Canister, in Installation, now types.Time) (
 	if rej := x.persistable(c, in, module); rej != nil {
 		return 0, rej
 	}
+	x.Abandon(c.ID)
 	prepaid := x.costs.Execution(maxInstallInstructions, module.Info().Memory64)
 	if c.Cycles.Sub(x.costs.FreezingThreshold(c)).Cmp(prepaid) < 0 {
 		return 0, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: installing code needs %s cycles above its freezing threshold of %s, but its balance is %s", c.ID, prepaid, x.costs.FreezingThreshold(c), c.Cycles)
@@ -272,6 +273,7 @@ func (x *Executor) Uninstall(c *state.Canister) (out Output) {
 
 // erase empties a canister's memories.
 func (x *Executor) erase(id principal.ID) {
+	x.Abandon(id)
 	l := x.open(id)
 	l.dropInstance(id)
 	for _, v := range []*heap.View{l.heap, l.stable} {

@@ -348,7 +348,7 @@ func (m *managed) stopCanister() *types.Reject {
 
 // FinishStop stops a stopping canister once nothing is open, or gives up on it.
 func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
-	if len(c.Contexts) == 0 && len(c.Callbacks) == 0 {
+	if len(c.Contexts) == 0 && len(c.Callbacks) == 0 && !x.busy(c.ID) {
 		c.Status = state.Stopped
 		c.Version++
 		for _, stop := range c.Stops {

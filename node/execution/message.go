@@ -2,7 +2,7 @@ package execution
 
 import (
 	"errors"
-	"unicode/utf8"
+	"slices"
 
 	"portico/lightclient/principal"
 	"portico/node/state"
@@ -12,25 +12,52 @@ import (
 	"portico/node/wasm/instrument"
 )
 
-// Message runs the message at the head of a canister's queue, which the caller has
-// taken out, and changes the canister accordingly.
-func (x *Executor) Message(c *state.Canister, in state.Input, now types.Time) Output {
-	if in.Response != nil {
-		return x.response(c, in.Response, now)
+// Step goes on with the message at the head of a canister's queue: it runs one slice of
+// it, and takes it out of the queue when it ends. Until then the canister's state shows
+// nothing of it, so that a message may be abandoned and begun again.
+func (x *Executor) Step(c *state.Canister, now types.Time) (out Output, paused bool) {
+	l := x.open(c.ID)
+	t := l.turn
+	var before uint64
+	if t == nil {
+		if t = x.begin(c, l, now, &out); t == nil {
+			c.Inbox = c.Inbox[1:]
+			return out, false
+		}
+		l.turn = t
+	} else {
+		before = t.used
 	}
-	return x.request(c, in.Request, now)
+	if t.resume() {
+		out.Instructions = t.used - before
+		return out, true
+	}
+	l.turn = nil
+	c.Inbox = c.Inbox[1:]
+	x.end(c, l, t, &out)
+	out.Instructions, out.Messages = t.outcome.Instructions-before, 1
+	return out, false
 }
 
-// request starts a call.
-func (x *Executor) request(c *state.Canister, r *state.Request, now types.Time) (out Output) {
+// begin prepares the message at the head of the queue; nil if there is nothing to run.
+func (x *Executor) begin(c *state.Canister, l *live, now types.Time, out *Output) *turn {
+	switch in := c.Inbox[0]; {
+	case in.Request != nil:
+		return x.beginRequest(c, l, in.Request, now, out)
+	case in.Response != nil:
+		return x.beginResponse(c, l, in.Response, now)
+	default:
+		return x.beginTask(c, l, in.Task, now)
+	}
+}
+
+// beginRequest prepares a call.
+func (x *Executor) beginRequest(c *state.Canister, l *live, r *state.Request, now types.Time, out *Output) *turn {
 	method, rej := x.callable(c, r)
 	if rej != nil {
 		out.Reject(r, rej)
-		return out
+		return nil
 	}
-	ctxID := c.NextID
-	c.NextID++
-	ctx := &state.CallContext{Origin: r.Origin, Available: r.Cycles, CallerInfo: r.CallerInfo, CallerSigner: r.CallerSigner}
 	context := ic0.Update
 	if method.Kind == instrument.QueryMethod {
 		context = ic0.ReplicatedQuery
@@ -39,30 +66,126 @@ func (x *Executor) request(c *state.Canister, r *state.Request, now types.Time) 
 	env.Arg, env.Caller, env.Deadline = r.Arg, r.Origin.Sender, r.Origin.Deadline
 	env.CallerInfo, env.CallerSigner = r.CallerInfo, r.CallerSigner.Bytes()
 	env.Available = r.Cycles
-	prepaid, rej := x.prepay(c, env)
-	if rej != nil {
-		out.Reject(r, rej)
-		return out
+	prepaid := x.executionPrice(c)
+	if liquid := c.Cycles.Sub(env.FreezingThreshold); liquid.Cmp(prepaid) < 0 {
+		out.Reject(r, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: please top up the canister with at least %s additional cycles", c.ID, prepaid.Sub(liquid)))
+		return nil
 	}
-	l := x.open(c.ID)
-	used, rej := x.run(c, l, env, maxUpdateInstructions, exported(method.Export()))
-	out.Instructions, out.Messages = used, 1
-	c.Contexts[ctxID] = ctx
-	if rej == nil && context == ic0.ReplicatedQuery {
-		// a query's changes to memory are dropped even when replicas run it
-		l.rollback(c.ID)
-		x.settle(c, env, prepaid, used)
-		c.Version++
-	} else {
-		x.finish(c, l, env, prepaid, used, rej)
+	env.Balance = c.Cycles.Sub(prepaid)
+	t := x.newTurn(c, l, env, exported(method.Export()))
+	t.request, t.prepaid = r, prepaid
+	return t
+}
+
+// beginResponse prepares the callback of a call.
+func (x *Executor) beginResponse(c *state.Canister, l *live, r *state.Response, now types.Time) *turn {
+	cb := c.Callbacks[r.Callback]
+	if cb == nil {
+		// a bounded-wait call that has timed out: its late response is dropped with its cycles
+		return nil
 	}
-	ctx.Instructions = used
-	if rej == nil {
-		ctx.Available = env.Available
-		x.register(c, ctxID, ctx, env, now, &out)
+	if ctx := c.Contexts[cb.Context]; ctx.Deleted {
+		c.Cycles = c.Cycles.Add(r.Refund).Add(cb.Reserved)
+		x.closeCallback(c, r.Callback)
+		return nil
 	}
-	x.conclude(c, ctxID, env, rej, &out)
-	return out
+	env := x.callbackEnv(c, c.Contexts[cb.Context], r, now)
+	env.Balance = c.Cycles.Add(x.responseCredit(c, cb, r))
+	closure := cb.Reply
+	if r.Reject != nil {
+		closure = cb.Reject
+	}
+	t := x.newTurn(c, l, env, tableEntry(closure))
+	t.response, t.prepaid = r, x.executionPrice(c)
+	return t
+}
+
+// responseCredit is what a canister gets when a response arrives: the cycles that
+// come back, and what was reserved but is not needed to transmit it and run its callback.
+func (x *Executor) responseCredit(c *state.Canister, cb *state.Callback, r *state.Response) types.Cycles {
+	bytes := uint64(len(r.Reply))
+	if r.Reject != nil {
+		bytes = uint64(len(r.Reject.Message))
+	}
+	return r.Refund.Add(cb.Reserved.Sub(x.executionPrice(c)).Sub(x.costs.Transmission(bytes)))
+}
+
+func (x *Executor) callbackEnv(c *state.Canister, ctx *state.CallContext, r *state.Response, now types.Time) *ic0.Env {
+	context := ic0.Reply
+	if r.Reject != nil {
+		context = ic0.Reject
+	}
+	env := x.env(c, context, now)
+	env.Arg, env.Refunded = r.Reply, r.Refund
+	if r.Reject != nil {
+		env.RejectCode, env.RejectMsg = r.Reject.Code.RejectCode(), r.Reject.Message
+	}
+	env.Caller, env.Deadline = ctx.Origin.Sender, ctx.Origin.Deadline
+	env.CallerInfo, env.CallerSigner = ctx.CallerInfo, ctx.CallerSigner.Bytes()
+	env.Responded = ctx.Responded || ctx.Origin.Kind == state.FromSystem
+	env.Available = ctx.Available
+	env.ContextInstructions = ctx.Instructions
+	return env
+}
+
+// closeCallback takes a callback out of the canister and returns its call context,
+// which goes with it if nothing else keeps it.
+func (x *Executor) closeCallback(c *state.Canister, id uint64) *state.CallContext {
+	cb := c.Callbacks[id]
+	delete(c.Callbacks, id)
+	if c.Pending[cb.Callee]--; c.Pending[cb.Callee] == 0 {
+		delete(c.Pending, cb.Callee)
+	}
+	ctx := c.Contexts[cb.Context]
+	ctx.Outstanding--
+	if ctx.Deleted && ctx.Outstanding == 0 {
+		delete(c.Contexts, cb.Context)
+	}
+	return ctx
+}
+
+var taskExports = map[state.Task]string{state.Heartbeat: "canister_heartbeat", state.GlobalTimer: "canister_global_timer"}
+
+// DueTasks lists the system tasks that a canister has to run at a time.
+func (x *Executor) DueTasks(c *state.Canister, now types.Time) []state.Task {
+	if c.Code == nil || c.Status != state.Running {
+		return nil
+	}
+	var due []state.Task
+	info := x.Module(c.ID, c.Code).Info()
+	if info.GlobalTimer && c.Timer != 0 && types.Time(c.Timer) <= now {
+		due = append(due, state.GlobalTimer)
+	}
+	if info.Heartbeat {
+		due = append(due, state.Heartbeat)
+	}
+	return due
+}
+
+// beginTask prepares a system task. One that is no longer due, or that the canister
+// cannot pay for, is dropped.
+func (x *Executor) beginTask(c *state.Canister, l *live, task state.Task, now types.Time) *turn {
+	if !slices.Contains(x.DueTasks(c, now), task) {
+		return nil
+	}
+	env := x.env(c, ic0.Task, now)
+	env.Responded = true
+	prepaid := x.executionPrice(c)
+	if c.Cycles.Sub(env.FreezingThreshold).Cmp(prepaid) < 0 {
+		return nil
+	}
+	if task == state.GlobalTimer {
+		c.Timer, env.Timer = 0, 0
+	}
+	env.Balance = c.Cycles.Sub(prepaid)
+	t := x.newTurn(c, l, env, exported(taskExports[task]))
+	t.prepaid = prepaid
+	return t
+}
+
+// executionPrice is the price of the longest execution.
+func (x *Executor) executionPrice(c *state.Canister) types.Cycles {
+	return x.costs.Execution(maxUpdateInstructions, x.Module(c.ID, c.Code).Info().Memory64)
 }
 
 // callable finds the method that a request calls, if the canister takes calls.
@@ -98,136 +221,6 @@ func MethodNotFound(id principal.ID, method string) *types.Reject {
 	return types.Rejectf(types.ErrCanisterMethodNotFound, "Error from Canister %s: Canister has no update method '%s'.", id, method)
 }
 
-// response runs the callback of a call.
-func (x *Executor) response(c *state.Canister, r *state.Response, now types.Time) (out Output) {
-	cb := c.Callbacks[r.Callback]
-	if cb == nil {
-		// a bounded-wait call that has timed out: its late response is dropped with its cycles
-		return out
-	}
-	delete(c.Callbacks, r.Callback)
-	if c.Pending[cb.Callee]--; c.Pending[cb.Callee] == 0 {
-		delete(c.Pending, cb.Callee)
-	}
-	c.Cycles = c.Cycles.Add(r.Refund)
-	ctx := c.Contexts[cb.Context]
-	ctx.Outstanding--
-	if ctx.Deleted {
-		c.Cycles = c.Cycles.Add(cb.Reserved)
-		if ctx.Outstanding == 0 {
-			delete(c.Contexts, cb.Context)
-		}
-		return out
-	}
-	memory64 := x.Module(c.ID, c.Code).Info().Memory64
-	bytes := uint64(len(r.Reply))
-	if r.Reject != nil {
-		bytes = uint64(len(r.Reject.Message))
-	}
-	execution := x.costs.Execution(maxUpdateInstructions, memory64)
-	c.Cycles = c.Cycles.Add(cb.Reserved.Sub(execution).Sub(x.costs.Transmission(bytes)))
-
-	env := x.callbackEnv(c, ctx, cb, r, now)
-	closure := cb.Reply
-	if r.Reject != nil {
-		closure = cb.Reject
-	}
-	l := x.open(c.ID)
-	used, rej := x.run(c, l, env, maxUpdateInstructions, tableEntry(closure))
-	x.finish(c, l, env, execution, used, rej)
-	out.Instructions, out.Messages = used, 1
-	ctx.Instructions += used
-	if rej == nil {
-		ctx.Available = env.Available
-		x.register(c, cb.Context, ctx, env, now, &out)
-	} else if cb.Cleanup != nil {
-		x.cleanup(c, l, ctx, cb, r, now, &out)
-	}
-	x.conclude(c, cb.Context, env, rej, &out)
-	return out
-}
-
-func (x *Executor) callbackEnv(c *state.Canister, ctx *state.CallContext, cb *state.Callback, r *state.Response, now types.Time) *ic0.Env {
-	context := ic0.Reply
-	if r.Reject != nil {
-		context = ic0.Reject
-	}
-	env := x.env(c, context, now)
-	env.Arg, env.Refunded = r.Reply, r.Refund
-	if r.Reject != nil {
-		env.RejectCode, env.RejectMsg = r.Reject.Code.RejectCode(), r.Reject.Message
-	}
-	env.Caller, env.Deadline = ctx.Origin.Sender, ctx.Origin.Deadline
-	env.CallerInfo, env.CallerSigner = ctx.CallerInfo, ctx.CallerSigner.Bytes()
-	env.Responded = ctx.Responded || ctx.Origin.Kind == state.FromSystem
-	env.Available = ctx.Available
-	env.ContextInstructions = ctx.Instructions
-	return env
-}
-
-// cleanup runs the cleanup callback after a trap in the reply or reject callback.
-func (x *Executor) cleanup(c *state.Canister, l *live, ctx *state.CallContext, cb *state.Callback, r *state.Response, now types.Time, out *Output) {
-	env := x.callbackEnv(c, ctx, cb, r, now)
-	env.Context = ic0.Cleanup
-	used, rej := x.run(c, l, env, maxUpdateInstructions, tableEntry(*cb.Cleanup))
-	x.finish(c, l, env, types.Cycles{}, used, rej)
-	out.Instructions += used
-	ctx.Instructions += used
-}
-
-// A TaskKind is a system task.
-type TaskKind uint8
-
-// The tasks.
-const (
-	Heartbeat TaskKind = iota + 1
-	GlobalTimer
-)
-
-var taskExports = map[TaskKind]string{Heartbeat: "canister_heartbeat", GlobalTimer: "canister_global_timer"}
-
-// DueTasks lists the system tasks that a canister has to run at a time.
-func (x *Executor) DueTasks(c *state.Canister, now types.Time) []TaskKind {
-	if c.Code == nil || c.Status != state.Running {
-		return nil
-	}
-	var due []TaskKind
-	info := x.Module(c.ID, c.Code).Info()
-	if info.GlobalTimer && c.Timer != 0 && types.Time(c.Timer) <= now {
-		due = append(due, GlobalTimer)
-	}
-	if info.Heartbeat {
-		due = append(due, Heartbeat)
-	}
-	return due
-}
-
-// Task runs a system task.
-func (x *Executor) Task(c *state.Canister, kind TaskKind, now types.Time) (out Output) {
-	env := x.env(c, ic0.Task, now)
-	env.Responded = true
-	prepaid, rej := x.prepay(c, env)
-	if rej != nil {
-		return out
-	}
-	if kind == GlobalTimer {
-		c.Timer, env.Timer = 0, 0
-	}
-	ctxID := c.NextID
-	c.NextID++
-	ctx := &state.CallContext{Origin: state.Origin{Kind: state.FromSystem}, Responded: true}
-	l := x.open(c.ID)
-	used, rej := x.run(c, l, env, maxUpdateInstructions, exported(taskExports[kind]))
-	out.Instructions, out.Messages, ctx.Instructions = used, 1, used
-	x.finish(c, l, env, prepaid, used, rej)
-	c.Contexts[ctxID] = ctx
-	if rej == nil {
-		x.register(c, ctxID, ctx, env, now, &out)
-	}
-	x.conclude(c, ctxID, env, rej, &out)
-	return out
-}
-
 // env is what the system API shows of the canister.
 func (x *Executor) env(c *state.Canister, context ic0.Context, now types.Time) *ic0.Env {
 	env := &ic0.Env{
@@ -259,23 +252,6 @@ func growth(c *state.Canister, more uint64) error {
 	return nil
 }
 
-// prepay takes the cycles for the longest execution out of the balance.
-func (x *Executor) prepay(c *state.Canister, env *ic0.Env) (types.Cycles, *types.Reject) {
-	cost := x.costs.Execution(maxUpdateInstructions, x.Module(c.ID, c.Code).Info().Memory64)
-	if c.Cycles.Sub(env.FreezingThreshold).Cmp(cost) < 0 {
-		return cost, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: please top up the canister with at least %s additional cycles", c.ID, cost.Sub(c.Cycles.Sub(env.FreezingThreshold)))
-	}
-	c.Cycles = c.Cycles.Sub(cost)
-	env.Balance = c.Cycles
-	return cost, nil
-}
-
-// run calls into a canister. A trap rolls its memories back and gives the reject
-// that the caller sees; otherwise they hold the message's changes uncommitted.
-func (x *Executor) run(c *state.Canister, l *live, env *ic0.Env, limit uint64, f entryPoint) (uint64, *types.Reject) {
-	return x.runOn(x.instanceFor(c, l), c, l, env, limit, f)
-}
-
 // An entryPoint calls a function of an instance.
 type entryPoint func(*wasm.Instance, *wasm.Call) wasm.Outcome
 
@@ -287,6 +263,8 @@ func tableEntry(f state.Closure) entryPoint {
 	return func(i *wasm.Instance, call *wasm.Call) wasm.Outcome { return i.CallTable(f.Fun, f.Env, call) }
 }
 
+// runOn calls into a canister without a pause. A trap rolls its memories back and gives
+// the reject that the caller sees; otherwise they hold the changes uncommitted.
 func (x *Executor) runOn(i *wasm.Instance, c *state.Canister, l *live, env *ic0.Env, limit uint64, f entryPoint) (uint64, *types.Reject) {
 	env.Stable = l.stable
 	out := f(i, &wasm.Call{Env: env, Limit: limit, Grow: heapGrowth(c, env)})
@@ -325,105 +303,4 @@ func trapReject(id principal.ID, t *wasm.Trap, limit uint64) *types.Reject {
 	default:
 		return types.Rejectf(types.ErrCanisterTrapped, "Error from Canister %s: Canister trapped: %s", id, t.Message)
 	}
-}
-
-// finish commits or forgets what a message did and settles its price.
-func (x *Executor) finish(c *state.Canister, l *live, env *ic0.Env, prepaid types.Cycles, used uint64, rej *types.Reject) {
-	c.AppendLog(env.Time, env.Log)
-	if rej != nil {
-		x.refund(c, prepaid, used)
-		return
-	}
-	l.commit(c)
-	code := *c.Code
-	code.Globals, code.HeapBytes = l.instance.Globals(), uint64(len(l.heap.Bytes()))
-	c.Code = &code
-	c.Timer = env.Timer
-	if env.DataSet {
-		c.CertifiedData = env.CertifiedData
-	}
-	c.Version++
-	x.settle(c, env, prepaid, used)
-}
-
-// settle takes over the balance after a message that succeeded.
-func (x *Executor) settle(c *state.Canister, env *ic0.Env, prepaid types.Cycles, used uint64) {
-	c.Cycles = env.Balance
-	c.Consumed = c.Consumed.Add(env.Burned)
-	x.refund(c, prepaid, used)
-}
-
-// refund gives back what was prepaid for instructions that were not used.
-func (x *Executor) refund(c *state.Canister, prepaid types.Cycles, used uint64) {
-	cost := x.costs.Execution(used, x.Module(c.ID, c.Code).Info().Memory64).Min(prepaid)
-	c.Cycles = c.Cycles.Add(prepaid.Sub(cost))
-	c.Consumed = c.Consumed.Add(cost)
-}
-
-// register turns the calls of a message into callbacks and requests.
-func (x *Executor) register(c *state.Canister, ctxID uint64, ctx *state.CallContext, env *ic0.Env, now types.Time, out *Output) {
-	for _, call := range env.Calls {
-		id := c.NextID
-		c.NextID++
-		cb := &state.Callback{
-			Context: ctxID, Callee: call.Callee, Cycles: call.Cycles, Reserved: call.Reserved,
-			Reply: state.Closure(call.Reply), Reject: state.Closure(call.Reject),
-		}
-		if call.Cleanup != nil {
-			cb.Cleanup = (*state.Closure)(call.Cleanup)
-		}
-		if call.Bounded {
-			cb.Deadline = now + types.Time(call.TimeoutSeconds)*1e9
-		}
-		c.Callbacks[id] = cb
-		c.Pending[call.Callee]++
-		ctx.Outstanding++
-		out.Requests = append(out.Requests, &state.Request{
-			Origin:   state.Origin{Kind: state.FromCanister, Sender: c.ID, Callback: id, Deadline: cb.Deadline},
-			Receiver: call.Callee, Method: call.Method, Arg: call.Arg, Cycles: call.Cycles,
-		})
-	}
-}
-
-// conclude answers the call if the message did, or if nobody else will, and closes
-// the call context when nothing is outstanding.
-func (x *Executor) conclude(c *state.Canister, ctxID uint64, env *ic0.Env, rej *types.Reject, out *Output) {
-	ctx := c.Contexts[ctxID]
-	switch {
-	case ctx.Responded:
-	case rej == nil && env.Answer != nil:
-		var reply []byte
-		var reject *types.Reject
-		if env.Answer.Rejected {
-			reject = types.Rejectf(types.ErrCanisterRejectedMessage, "%s", clip(env.Answer.Data))
-		} else {
-			reply = env.Answer.Data
-		}
-		x.respond(ctx, reply, reject, out)
-	case ctx.Outstanding > 0:
-	case rej != nil:
-		x.respond(ctx, nil, rej, out)
-	default:
-		x.respond(ctx, nil, types.Rejectf(types.ErrCanisterDidNotReply, "Error from Canister %s: Canister did not reply to the call", c.ID), out)
-	}
-	if ctx.Outstanding == 0 {
-		delete(c.Contexts, ctxID)
-	}
-}
-
-// clip cuts a reject message where a Reject would, but between characters.
-func clip(b []byte) string {
-	const most = 8 * types.KiB
-	if len(b) > most {
-		b = b[:most]
-		for len(b) > 0 && !utf8.Valid(b) {
-			b = b[:len(b)-1]
-		}
-	}
-	return string(b)
-}
-
-func (x *Executor) respond(ctx *state.CallContext, reply []byte, reject *types.Reject, out *Output) {
-	out.answer(ctx.Origin, reply, reject, ctx.Available)
-	ctx.Responded, ctx.Available = true, types.Cycles{}
 }

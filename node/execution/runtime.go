@@ -44,6 +44,7 @@ type live struct {
 	heap, stable         *heap.View
 	instance             *wasm.Instance
 	module               types.Hash // of the instance
+	turn                 *turn      // the message that it is in the middle of, or nil
 
 	queryMu sync.Mutex
 	idle    []*queryInstance

@@ -264,7 +264,7 @@ func (r *Replica) round() (more bool, err error) {
 		}
 		taken = append(taken, call.ID)
 	}
-	return r.ingress.Remove(taken), nil
+	return r.ingress.Remove(taken) || r.state.Backlog(), nil
 }
 
 // execute runs a block's batch, certifies the state and shows it to readers.
@@ -302,6 +302,7 @@ func (r *Replica) checkpoint() error {
 
 func (r *Replica) save() error {
 	began := time.Now()
+	r.executor.AbandonAll()
 	saved, objects, err := r.state.Save()
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ package messaging
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"portico/lightclient/principal"
 	"portico/node/execution"
@@ -51,7 +52,7 @@ const (
 
 // Round applies a batch: it makes the state of the batch's height.
 func (m *Machine) Round(s *state.State, b Batch) *state.State {
-	r := &round{Machine: m, s: s.Next(b.Time), batch: b}
+	r := &round{Machine: m, s: s.Next(b.Time), batch: b, paused: map[types.CanisterID]bool{}}
 	r.answerRandomness()
 	r.induct()
 	r.timeouts()
@@ -75,6 +76,8 @@ type round struct {
 	s     *state.State
 	batch Batch
 	used  uint64 // instructions
+	// paused are the canisters that have had their slice of a long message.
+	paused map[types.CanisterID]bool
 }
 
 // induct puts the batch's ingress messages into queues.
@@ -184,48 +187,50 @@ func (r *round) timeouts() {
 	}
 }
 
-// tasks runs heartbeats and timers.
+// tasks queues heartbeats and timers, at most one of each kind.
 func (r *round) tasks() {
-	var ids []types.CanisterID
 	for _, id := range r.s.IDs() {
-		if len(r.Executor.DueTasks(r.s.Canister(id), r.s.Time)) > 0 {
-			r.s.Edit(id)
-			ids = append(ids, id)
+		for _, task := range r.Executor.DueTasks(r.s.Canister(id), r.s.Time) {
+			if !slices.ContainsFunc(r.s.Canister(id).Inbox, func(in state.Input) bool { return in.Task == task }) {
+				c := r.s.Edit(id)
+				c.Inbox = append(c.Inbox, state.Input{Task: task})
+			}
 		}
 	}
-	r.each(ids, func(c *state.Canister) (out execution.Output) {
-		for _, task := range r.Executor.DueTasks(c, r.s.Time) {
-			out.Append(r.Executor.Task(c, task, r.s.Time))
-		}
-		return out
-	})
 }
 
-// execute gives every canister that has messages a turn.
+// execute gives every canister that has messages a turn, and reports whether any had.
+// One in the middle of a long message gets a slice of it in each round.
 func (r *round) execute() bool {
 	var ids []types.CanisterID
 	for _, id := range r.s.IDs() {
-		if len(r.s.Canister(id).Inbox) > 0 {
+		if len(r.s.Canister(id).Inbox) > 0 && !r.paused[id] {
 			r.s.Edit(id)
 			ids = append(ids, id)
 		}
 	}
-	r.each(ids, func(c *state.Canister) (out execution.Output) {
-		n := 0
-		for ; n < len(c.Inbox) && out.Instructions < maxCanisterInstructions; n++ {
-			out.Append(r.Executor.Message(c, c.Inbox[n], r.s.Time))
+	paused := make([]bool, len(ids))
+	r.each(ids, func(i int, c *state.Canister) (out execution.Output) {
+		for len(c.Inbox) > 0 && !paused[i] && out.Instructions < maxCanisterInstructions {
+			var more execution.Output
+			more, paused[i] = r.Executor.Step(c, r.s.Time)
+			out.Append(more)
 		}
-		c.Inbox = append([]state.Input(nil), c.Inbox[n:]...)
 		return out
 	})
+	for i, id := range ids {
+		if paused[i] {
+			r.paused[id] = true
+		}
+	}
 	return len(ids) > 0
 }
 
 // each works on different canisters at the same time and then routes what they led
 // to in the order of their ids.
-func (r *round) each(ids []principal.ID, work func(*state.Canister) execution.Output) {
+func (r *round) each(ids []principal.ID, work func(i int, c *state.Canister) execution.Output) {
 	outs := make([]execution.Output, len(ids))
-	r.Parallel(len(ids), func(i int) { outs[i] = work(r.s.Canister(ids[i])) })
+	r.Parallel(len(ids), func(i int) { outs[i] = work(i, r.s.Canister(ids[i])) })
 	for _, out := range outs {
 		r.s.Metrics.UpdateTransactions += out.Messages
 		r.route(out)

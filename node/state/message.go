@@ -28,11 +28,21 @@ type Origin struct {
 	Deadline types.Time
 }
 
-// Input is a message to a canister: a Request or a Response.
+// Input is a message to a canister: a Request, a Response or a Task.
 type Input struct {
 	Request  *Request
 	Response *Response
+	Task     Task
 }
+
+// Task is what the system runs in a canister by itself.
+type Task uint8
+
+// The tasks.
+const (
+	Heartbeat Task = iota + 1
+	GlobalTimer
+)
 
 // Request is a call by a user or a canister.
 type Request struct {

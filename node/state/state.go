@@ -100,6 +100,11 @@ func (s *State) Delete(id types.CanisterID) {
 // IDs are the canisters in order. The slice must not be changed.
 func (s *State) IDs() []types.CanisterID { return s.ids }
 
+// Backlog reports whether messages wait for the next round.
+func (s *State) Backlog() bool {
+	return len(s.Management) > 0 || slices.ContainsFunc(s.ids, func(id types.CanisterID) bool { return len(s.canisters[id].Inbox) > 0 })
+}
+
 // Edited are the canisters that were edited, added or deleted since Next, in order.
 func (s *State) Edited() []types.CanisterID {
 	return slices.SortedFunc(maps.Keys(s.edited), principal.ID.Compare)
