@@ -104,7 +104,7 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, e.workers), out)
+	compiled, err := e.compile(ctx, out)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -112,6 +112,17 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		return nil, &Invalid{Reason: err.Error()}
 	}
 	return &Module{engine: e, compiled: compiled, info: info}, nil
+}
+
+// compile also turns a panic of the compiler into an error: whatever a canister's module
+// makes of it must not stop the node.
+func (e *Engine) compile(ctx context.Context, code []byte) (m wazero.CompiledModule, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the compiler fails: %v", r)
+		}
+	}()
+	return e.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, e.workers), code)
 }
 
 // Module is a compiled module.

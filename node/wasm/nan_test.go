@@ -73,8 +73,12 @@ func TestNaNsAreCanonical(t *testing.T) {
 	backends(t, func(t *testing.T, cfg EngineConfig) {
 		i := newTestInstance(t, cfg, code)
 		for _, bits := range []struct{ n32, n64 uint64 }{
-			{0x7fc00000, 0x7ff8000000000000}, {0xffc00000, 0xfff8000000000000}, {0x7fc12345, 0x7ff8123456789abc},
-			{0xffffffff, 0xffffffffffffffff}, {0x7f800001, 0x7ff0000000000001}, {0xff812345, 0xfff0123412341234},
+			{0x7fc00000, 0x7ff8000000000000},
+			{0xffc00000, 0xfff8000000000000},
+			{0x7fc12345, 0x7ff8123456789abc},
+			{0xffffffff, 0xffffffffffffffff},
+			{0x7f800001, 0x7ff0000000000001},
+			{0xff812345, 0xfff0123412341234},
 		} {
 			for _, name := range names {
 				i.SetGlobals([]uint64{bits.n32, bits.n64, 0, 0})
@@ -89,4 +93,20 @@ func TestNaNsAreCanonical(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The runtime's compiler gets this one wrong if it sees a select (wazero v1.12.0, amd64).
+func TestChoicesBetweenVectorsAreRight(t *testing.T) {
+	for _, choice := range []string{"select (result v128)", "select"} {
+		backends(t, func(t *testing.T, cfg EngineConfig) {
+			i := newTestInstance(t, cfg, wat.MustAssemble(`(module (memory 1) (func $x) (func (export "canister_update go") (local $z v128)
+				(if (i32.load (i32.const 300)) (then (call $x)))
+				(v128.store (i32.const 0) (if (result v128) (i32.const 0) (then (local.get $z))
+					(else (`+choice+` (local.get $z) (v128.const i64x2 5 6) (i32.const 0)))))
+				(call $x) (v128.store (i32.const 50) (local.get $z))))`))
+			if out := goTest(i); out.Trap != nil || i.Memory()[0] != 5 || i.Memory()[8] != 6 {
+				t.Errorf("%s: %v, memory % x", choice, out.Trap, i.Memory()[:16])
+			}
+		})
+	}
 }

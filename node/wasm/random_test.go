@@ -473,7 +473,8 @@ func (g *generator) bulk(depth int) string {
 }
 
 func TestGeneratorGivesTheSameModuleForASeed(t *testing.T) {
-	if randomModule(3, "i32", true) != randomModule(3, "i32", true) {
+	first, second := randomModule(3, "i32", true), randomModule(3, "i32", true)
+	if first != second {
 		t.Error("two modules for one seed")
 	}
 }

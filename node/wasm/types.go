@@ -53,8 +53,9 @@ type Call struct {
 	// Grow decides whether the memory may grow: nil allows, ErrGrowRefused makes
 	// memory.grow return -1, any other error traps. Nil allows up to the maximum.
 	Grow func(currentPages, deltaPages uint64) error
-	// Yield is called at least every 2,000,000 instructions with the instructions used
-	// so far. It may block; an error traps. Nil does nothing.
+	// Yield is called about every 2,000,000 instructions with the instructions used so
+	// far: later by what one stretch of code or one bulk operation costs. It may block; an
+	// error traps. Nil does nothing.
 	Yield func(used uint64) error
 }
 
@@ -63,8 +64,11 @@ var ErrGrowRefused = errors.New("the memory may not grow")
 
 // Outcome is how a call ended.
 type Outcome struct {
-	Instructions uint64 // used; at most the limit
-	Trap         *Trap  // nil if it returned normally
+	// Instructions are those used, at most the limit. After a trap they may include some
+	// that would have run next, up to the end of a slice of 2,000,000 if the trap was in a
+	// loop that calls nothing; the number is the same on every machine all the same.
+	Instructions uint64
+	Trap         *Trap // nil if it returned normally
 }
 
 // Trap says why a call did not return. It is an error.

@@ -4,10 +4,31 @@ package instrument
 // whose own result is made canonical, or which does not look at the bits of a NaN, need
 // not be. What becomes of a result is known only later, so each has a point where code
 // may have to go. operands models what the current stretch has pushed: the point of a
-// float result, or -1.
+// float result, or one of the constants below.
+
+const (
+	anyOperand    = -1
+	vectorOperand = -2 // certainly a v128
+)
 
 // push notes an operand that is not a float result.
-func (f *function) push() { f.operands = append(f.operands, -1) }
+func (f *function) push(vector bool) {
+	if vector {
+		f.operands = append(f.operands, vectorOperand)
+	} else {
+		f.operands = append(f.operands, anyOperand)
+	}
+}
+
+// isVector reports whether the operand that many below the top is known to be a v128.
+func (f *function) isVector(below int) bool {
+	n := len(f.operands) - 1 - below
+	if n < 0 {
+		return false
+	}
+	p := f.operands[n]
+	return p == vectorOperand || p >= 0 && !scalar(f.points[p].kind)
+}
 
 // result notes a float result, made by the code so far.
 func (f *function) result(kind nan) {
@@ -57,7 +78,7 @@ func (f *function) numeric(i *instruction) {
 	if i.info.nan != nanNever {
 		f.result(i.info.nan)
 	} else {
-		f.push()
+		f.push(false)
 	}
 }
 

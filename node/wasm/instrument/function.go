@@ -1,5 +1,7 @@
 package instrument
 
+import "slices"
+
 const (
 	// maxInstructions bounds a function's body (interface specification, "WebAssembly
 	// module requirements").
@@ -23,6 +25,7 @@ type function struct {
 	r       *reader
 	typ     funcType
 	locals  []localGroup
+	vectors map[uint32]bool // parameters and locals of type v128
 	added   []ValueType     // locals added behind the function's own
 	scratch map[slot]uint32 // added locals by use
 
@@ -134,15 +137,33 @@ func (rw *rewriter) rewriteBody(code *writer, i uint32, b body) error {
 
 func (f *function) readLocals() {
 	total := uint64(len(f.typ.params))
+	f.noteVectors(0, f.typ.params...)
 	for n := f.r.count("groups of locals"); n > 0 && f.r.err == nil; n-- {
 		g := localGroup{f.r.u32(), f.r.valueType()}
-		total += uint64(g.n)
-		if total > maxLocals {
+		if uint64(g.n) > maxLocals-min(total, maxLocals) {
 			f.r.failf("a function has more than %d parameters and locals", maxLocals)
+			return
 		}
+		if g.typ == V128 {
+			f.noteVectors(uint32(total), slices.Repeat([]ValueType{V128}, int(g.n))...)
+		}
+		total += uint64(g.n)
 		f.locals = append(f.locals, g)
 	}
 	f.summary.locals = uint32(total)
+}
+
+// noteVectors notes which locals from the given one on are vectors.
+func (f *function) noteVectors(from uint32, types ...ValueType) {
+	for i, t := range types {
+		if t != V128 {
+			continue
+		}
+		if f.vectors == nil {
+			f.vectors = map[uint32]bool{}
+		}
+		f.vectors[from+uint32(i)] = true
+	}
 }
 
 // openLoop is a loop that scan is in.

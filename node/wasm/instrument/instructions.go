@@ -11,7 +11,9 @@ func (f *function) rewriteInstruction(i *instruction) {
 		f.numeric(i)
 	case op >= opI32Const && op <= opF64Const, op == opV128Const:
 		f.copy(i)
-		f.push()
+		f.push(op == opV128Const)
+	case op == opSelect || op == opSelectTyped:
+		f.selectOperand(i)
 	case op >= opLocalGet && op <= opLocalTee:
 		f.localAccess(i)
 	case op == opGlobalGet || op == opGlobalSet:
@@ -35,8 +37,6 @@ func (f *function) other(i *instruction) {
 		f.callIndirect(i)
 	case opMemoryGrow:
 		f.memoryGrow()
-	case opSelectTyped:
-		f.selectTyped(i)
 	case opMemorySize:
 		f.copy(i)
 		if f.is64() {
@@ -121,10 +121,13 @@ func (f *function) blockResults(i *instruction) int {
 	}
 }
 
-// selectTyped writes a choice between vectors as an if: wazero v1.12.0 on amd64 compiles
-// some of them wrongly (for example of a zero that lives across a call).
-func (f *function) selectTyped(i *instruction) {
-	if ValueType(i.a) != V128 {
+// selectOperand writes a choice between vectors as an if: wazero v1.12.0 on amd64 compiles
+// some of them wrongly (for example of a zero that lives across a call). A select that
+// does not name its type is known for one of vectors if an operand is.
+func (f *function) selectOperand(i *instruction) {
+	vectors := ValueType(i.a) == V128 || f.isVector(1) || f.isVector(2)
+	f.settle()
+	if !vectors {
 		f.copy(i)
 		return
 	}
@@ -160,7 +163,7 @@ func (f *function) localAccess(i *instruction) {
 		f.pop(nil)
 	}
 	if i.op != opLocalSet {
-		f.push()
+		f.push(f.vectors[uint32(i.a)])
 	}
 }
 
@@ -186,7 +189,7 @@ func (f *function) globalAccess(i *instruction) {
 	if i.op == opGlobalSet {
 		f.pop(nil)
 	} else {
-		f.push()
+		f.push(g.typ == V128)
 	}
 	switch {
 	case !g.mutable || g.typ != V128:

@@ -56,7 +56,7 @@ func (f *function) memoryAccess(i *instruction) {
 	}
 	f.pop(nil)
 	if !isStore(i.op) {
-		f.push()
+		f.push(i.op > 0xff)
 	}
 	if !f.is64() {
 		if i.b > maxU32 {

@@ -14,9 +14,10 @@
 //
 // What the rewritten module does beyond the original:
 //
-//   - Metering. ExportCounter is a global that goes down by the cost of each
-//     straight-line stretch of code as it is entered. When a function or the body of a
-//     loop is entered with less than nothing left, it calls Check.
+//   - Metering. ExportCounter is a global that goes down by the cost of each stretch of
+//     code as it is entered. A stretch is code that runs as a whole or not at all, unless
+//     a trap ends it, so the sum is exact whenever a call returns. When a function or the
+//     body of a loop is entered with less than nothing left, it calls Check.
 //   - Stack depth. ExportDepth goes down by a function's stack units while it runs and
 //     up again however it is left. Less than nothing left also calls Check.
 //   - Results of floating-point arithmetic that are NaN become the one canonical NaN.

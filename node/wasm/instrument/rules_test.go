@@ -96,13 +96,30 @@ func TestUnsupportedInstructionsAreNamed(t *testing.T) {
 	code := wat.MustAssemble(`(module (func (drop (i64.const 0x1122334455667))))`)
 	at := bytes.IndexByte(code, 0x42)
 	for _, c := range []struct{ bytes, want string }{
-		{"\x06", "exception handling"}, {"\x08", "exception handling"}, {"\x1f", "exception handling"},
-		{"\x14", "typed function references"}, {"\xd4", "typed function references"}, {"\xfb\x00", "garbage collection"},
-		{"\xfe\x00", "threads"}, {"\xfd\x80\x02", "unknown or unsupported"}, {"\xfd\x9a\x01", "no such instruction"}, {"\xfc\x12", "no such instruction"},
-		{"\x27", "no such instruction"}, {"\xff", "no such instruction"}, {"\x11\x07\x00", "type 7"}, {"\x02\x07\x0b\x01\x01\x01\x01\x01\x01", "type 7"},
-		{"\x3f\x01", "more than one memory"}, {"\x28\x40\x00", "more than one memory"}, {"\xd0\x6e", "reference type 0x6e"},
-		{"\x1c\x02\x7f\x7f", "select with 2 types"}, {"\x41\x80\x80\x80\x80\x80\x00", "longer than 32 bits"}, {"\x23\x09", "global 9"},
-		{"\xd2\x05", "function 5"}, {"\x05\x01\x01\x01\x01\x01\x01\x01\x01", "else outside an if"}, {"\x0b", "after its end"}, {"\x02\x40\x02\x40\x02\x40\x02\x40\x01\x01", "inside a block"},
+		{"\x06", "exception handling"},
+		{"\x08", "exception handling"},
+		{"\x1f", "exception handling"},
+		{"\x14", "typed function references"},
+		{"\xd4", "typed function references"},
+		{"\xfb\x00", "garbage collection"},
+		{"\xfe\x00", "threads"},
+		{"\xfd\x80\x02", "unknown or unsupported"},
+		{"\xfd\x9a\x01", "no such instruction"},
+		{"\xfc\x12", "no such instruction"},
+		{"\x27", "no such instruction"},
+		{"\xff", "no such instruction"},
+		{"\x11\x07\x00", "type 7"},
+		{"\x02\x07\x0b\x01\x01\x01\x01\x01\x01", "type 7"},
+		{"\x3f\x01", "more than one memory"},
+		{"\x28\x40\x00", "more than one memory"},
+		{"\xd0\x6e", "reference type 0x6e"},
+		{"\x1c\x02\x7f\x7f", "select with 2 types"},
+		{"\x41\x80\x80\x80\x80\x80\x00", "longer than 32 bits"},
+		{"\x23\x09", "global 9"},
+		{"\xd2\x05", "function 5"},
+		{"\x05\x01\x01\x01\x01\x01\x01\x01\x01", "else outside an if"},
+		{"\x0b", "after its end"},
+		{"\x02\x40\x02\x40\x02\x40\x02\x40\x01\x01", "inside a block"},
 	} {
 		bad := bytes.Clone(code)
 		copy(bad[at:], c.bytes)
@@ -115,12 +132,23 @@ func TestUnsupportedInstructionsAreNamed(t *testing.T) {
 func TestUnsupportedSectionsAreNamed(t *testing.T) {
 	const head = "\x00asm\x01\x00\x00\x00"
 	for _, c := range []struct{ bytes, want string }{
-		{"", "magic"}, {"\x00asm\x02\x00\x00\x00", "magic"}, {"\x00asm\x0d\x00\x01\x00", "magic"},
-		{head + "\x0e\x00", "section 14"}, {head + "\x0d\x01\x00", "exception handling"}, {head + "\x01\x02\x01\x50", "type form 0x50"},
-		{head + "\x01\x04\x01\x60\x01\x64", "value type 0x64"}, {head + "\x05\x03\x01\x03\x01", "shared"}, {head + "\x01\x01\x00\x01\x01\x00", "occurs twice"},
-		{head + "\x03\x01\x00\x01\x01\x00", "out of order"}, {head + "\x02\x09\x01\x03ic0\x01m\x03\x7f\x00", "is a global"},
-		{head + "\x02\x09\x01\x03ic0\x01m\x02\x00\x01", "is a memory"}, {head + "\x01\x05\x00", "5 bytes announced"}, {head + "\x03\x01\x01", "1 functions announced"},
-		{head + "\x00\x02\x01\xff", "UTF-8"}, {head + "\x01\x02\x00\x00", "too many"}, {head + "\x04\x04\x01\x40\x00\x70", "reference type 0x40"},
+		{"", "magic"},
+		{"\x00asm\x02\x00\x00\x00", "magic"},
+		{"\x00asm\x0d\x00\x01\x00", "magic"},
+		{head + "\x0e\x00", "section 14"},
+		{head + "\x0d\x01\x00", "exception handling"},
+		{head + "\x01\x02\x01\x50", "type form 0x50"},
+		{head + "\x01\x04\x01\x60\x01\x64", "value type 0x64"},
+		{head + "\x05\x03\x01\x03\x01", "shared"},
+		{head + "\x01\x01\x00\x01\x01\x00", "occurs twice"},
+		{head + "\x03\x01\x00\x01\x01\x00", "out of order"},
+		{head + "\x02\x09\x01\x03ic0\x01m\x03\x7f\x00", "is a global"},
+		{head + "\x02\x09\x01\x03ic0\x01m\x02\x00\x01", "is a memory"},
+		{head + "\x01\x05\x00", "5 bytes announced"},
+		{head + "\x03\x01\x01", "1 functions announced"},
+		{head + "\x00\x02\x01\xff", "UTF-8"},
+		{head + "\x01\x02\x00\x00", "too many"},
+		{head + "\x04\x04\x01\x40\x00\x70", "reference type 0x40"},
 	} {
 		if _, _, err := Rewrite([]byte(c.bytes), Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v", c.bytes, err)
