@@ -17,7 +17,6 @@ const (
 	untracked tracking = iota
 	byWriteProtect
 	byPageMap
-	byComparing
 )
 
 // A space is a reserved range of addresses that shows the first bytes of a file and

@@ -100,15 +100,6 @@ func (l *Loaded) Has(memory string) bool {
 	return ok
 }
 
-// Names are the names of the blobs, the memories and the linked files, each in order.
-func (l *Loaded) Names() (blobs, memories, linkedFiles []string) {
-	var names [kinds][]string
-	for _, e := range l.m.Entries {
-		names[e.Kind] = append(names[e.Kind], e.Name)
-	}
-	return names[kindBlob], names[kindMemory], names[kindFile]
-}
-
 // Blob returns a blob, verified once more.
 func (l *Loaded) Blob(name string) ([]byte, error) {
 	e, err := l.entry(kindBlob, name)
