@@ -223,7 +223,8 @@ type files struct {
 	open    map[string]*heap.Memory
 }
 
-func (f *files) Heap(id principal.ID) (*heap.Memory, error)   { return f.get(id.String() + ".heap") }
+func (f *files) Heap(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".heap") }
+
 func (f *files) Stable(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".stable") }
 
 func (f *files) get(name string) (*heap.Memory, error) {
