@@ -2,7 +2,6 @@
 
 GO       ?= go
 NODE     ?= node
-SEEDS    ?= 200
 FUZZTIME ?= 20s
 CHROMIUM ?= /usr/bin/chromium
 
@@ -10,7 +9,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz bench sim build worker sample assets clean deps
+.PHONY: help run test check race fuzz bench build worker sample assets clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,9 +57,9 @@ fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
 
 bench: build worker sample chromium ## the figures in the README, beside those of peers
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/certificate ./node/wasm ./node/state/heap ./node/crypto/usersig
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/state/heap ./node/live
 	$(NODE) web/e2e/bench-certificate.mjs
-	$(NODE) web/e2e/bench-replica.mjs
+	$(NODE) web/e2e/bench-page.mjs
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -54,10 +54,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	deps := serve.Deps{
 		Resolver: &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
-		Canisters: lightclient.New(lightclient.Config{
-			Transport: pool, RootKey: cfg.RootKey, BLS: bls.VerifyBLS, Now: cfg.Now,
-			Ed25519: verifyEd25519, Rand: rand.Reader, Decode: asset.Decode,
-		}),
+		Canisters: lightclient.New(ClientConfig(pool, cfg.RootKey, cfg.Now)),
 		Upstream: pool,
 		Log:      cfg.Log,
 	}
@@ -70,6 +67,15 @@ func New(cfg Config) (http.Handler, error) {
 		}
 	}
 	return serve.New(deps), nil
+}
+
+// ClientConfig configures a light client outside browsers: with this machine's
+// cryptography. now may be nil.
+func ClientConfig(t lightclient.Transport, rootKey []byte, now func() time.Time) lightclient.Config {
+	return lightclient.Config{
+		Transport: t, RootKey: rootKey, BLS: bls.VerifyBLS, Now: now,
+		Ed25519: verifyEd25519, Rand: rand.Reader, Decode: asset.Decode,
+	}
 }
 
 func verifyEd25519(publicKey, message, sig []byte) bool {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 
-	"portico/gateway/fetch"
+	"portico/gateway"
 	"portico/gateway/host"
-	"portico/gateway/serve"
 	"portico/node/api"
 	"portico/node/config"
 )
@@ -54,21 +53,16 @@ type gatewayConfig struct {
 
 // runGateway serves until the context ends.
 func runGateway(ctx context.Context, cfg gatewayConfig) error {
-	pool, err := fetch.NewPool(cfg.replicas)
+	var worker fs.FS
+	if cfg.workerDir != "" {
+		worker = os.DirFS(cfg.workerDir)
+	}
+	handler, err := gateway.New(gateway.Config{
+		Domains: cfg.domains, Aliases: cfg.aliases, Replicas: cfg.replicas, RootKey: cfg.rootKey, Worker: worker, Log: slog.Default(),
+	})
 	if err != nil {
 		return errors.Join(err, cfg.listener.Close())
 	}
-	defer pool.Close()
-	var worker *serve.Worker
-	if cfg.workerDir != "" {
-		if worker, err = serve.LoadWorker(os.DirFS(cfg.workerDir), cfg.rootKey); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", cfg.workerDir, err), cfg.listener.Close())
-		}
-	}
-	handler := serve.New(serve.Deps{
-		Resolver:  &host.Resolver{Domains: cfg.domains, Aliases: cfg.aliases},
-		Canisters: newClient(pool, cfg.rootKey, nil), Upstream: pool, Worker: worker, Log: slog.Default(),
-	})
 	server := api.NewServer(handler, slog.Default())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"portico/gateway"
 	"portico/gateway/fetch"
 	"portico/lightclient"
 	"portico/lightclient/candid/marshal"
@@ -58,7 +59,9 @@ func deploySample(ctx context.Context, s sample) (d deployed, err error) {
 	if err != nil {
 		return d, err
 	}
-	p := &deployment{ctx: ctx, client: newClient(pool, s.rootKey, envelope.Keyed{Signer: key})}
+	cfg := gateway.ClientConfig(pool, s.rootKey, nil)
+	cfg.Identity = envelope.Keyed{Signer: key}
+	p := &deployment{ctx: ctx, client: lightclient.New(cfg)}
 	backend := p.install(filepath.Join(s.dir, "backend.wasm"))
 	frontend := p.install(filepath.Join(s.dir, "assets.wasm.gz"))
 	d = deployed{Frontend: frontend.String(), Backend: backend.String()}

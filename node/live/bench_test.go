@@ -2,14 +2,13 @@ package live
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"portico/gateway"
 	"portico/gateway/fetch"
 	"portico/lightclient"
 	"portico/lightclient/certificate"
@@ -50,10 +49,7 @@ func serveHTTP(b *testing.B) (*lightclient.Client, principal.ID) {
 			b.Error(err)
 		}
 	})
-	return lightclient.New(lightclient.Config{
-		Transport: pool, RootKey: cfg.Subnet.RootKey, BLS: bls.VerifyBLS, Rand: rand.Reader,
-		Ed25519: func(pk, msg, sig []byte) bool { return ed25519.Verify(pk, msg, sig) },
-	}), id
+	return lightclient.New(gateway.ClientConfig(pool, cfg.Subnet.RootKey, nil)), id
 }
 
 // load makes b.N requests from a number of clients and reports requests per second
