@@ -53,10 +53,10 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	deps := serve.Deps{
-		Resolver: &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
+		Resolver:  &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
 		Canisters: lightclient.New(ClientConfig(pool, cfg.RootKey, cfg.Now)),
-		Upstream: pool,
-		Log:      cfg.Log,
+		Upstream:  pool,
+		Log:       cfg.Log,
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
