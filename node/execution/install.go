@@ -155,9 +155,7 @@ func (s *installer) run() *types.Reject {
 	if s.in.Mode != Upgrade {
 		s.data = nil
 	}
-	if rej := s.instantiate(); rej != nil {
-		return rej
-	}
+	s.instantiate()
 	info := s.module.Info()
 	if info.Start {
 		if rej := s.step(s.instance, ic0.Start, s.c.Version+1, func(i *wasm.Instance, call *wasm.Call) wasm.Outcome { return i.Start(call) }); rej != nil {
@@ -191,7 +189,7 @@ func (s *installer) step(i *wasm.Instance, context ic0.Context, version uint64, 
 }
 
 // instantiate makes the new instance over fresh memory, or over the kept heap.
-func (s *installer) instantiate() *types.Reject {
+func (s *installer) instantiate() {
 	s.l.dropInstance(s.c.ID)
 	info := s.module.Info()
 	keep := s.in.Mode == Upgrade && s.in.Persistence == PersistenceKeep
@@ -206,16 +204,12 @@ func (s *installer) instantiate() *types.Reject {
 	must(s.c.ID, err)
 	s.l.instance, s.l.module, s.instance = instance, s.hash, instance
 	if keep {
-		return nil
+		return
 	}
 	memory := instance.Memory()
-	for _, d := range info.Data {
-		if d.Offset > uint64(len(memory)) || uint64(len(d.Bytes)) > uint64(len(memory))-d.Offset {
-			return types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: a data segment of %d bytes at %d is out of bounds of the memory of %d bytes", s.c.ID, len(d.Bytes), d.Offset, len(memory))
-		}
+	for _, d := range info.Data { // within the memory: the engine has checked it
 		copy(memory[d.Offset:], d.Bytes)
 	}
-	return nil
 }
 
 var changeKinds = map[InstallMode]state.ChangeKind{

@@ -93,7 +93,8 @@ func (r *Replica) open() (err error) {
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return err
 	}
-	r.engine, err = wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(r.cfg.Dir, "compiled"), Workers: runtime.GOMAXPROCS(0)})
+	// one worker: a defect of the compiler then refuses a module instead of ending the process
+	r.engine, err = wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(r.cfg.Dir, "compiled"), Workers: 1})
 	if err != nil {
 		return err
 	}
