@@ -1,6 +1,8 @@
 package execution
 
 import (
+	"errors"
+
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"
@@ -133,6 +135,7 @@ type queryInstance struct {
 	view         Published // what the memories belong to
 	canister     *state.Canister
 	heap, stable *heap.QueryView
+	room         uint64 // the largest size of stable
 	instance     *wasm.Instance
 	module       types.Hash
 	owner        *live
@@ -174,11 +177,9 @@ func (g *queryGraph) acquire(c *state.Canister) *queryInstance {
 		i = &queryInstance{owner: l}
 		i.heap, err = l.heapFile.Query(MaxHeapBytes)
 		must(c.ID, err)
-		i.stable, err = l.stableFile.Query(maxStableBytes)
-		must(c.ID, err)
 	}
 	must(c.ID, i.heap.Refresh())
-	must(c.ID, i.stable.Refresh())
+	i.refreshStable(c.ID)
 	if !i.fits(c) {
 		if i.instance != nil {
 			must(c.ID, i.instance.Close())
@@ -192,6 +193,25 @@ func (g *queryGraph) acquire(c *state.Canister) *queryInstance {
 		i.instance.SetGlobals(c.Code.Globals)
 	}
 	return i
+}
+
+// queryStableRoom is how much a query may grow stable memory, for itself alone.
+const queryStableRoom = types.GiB
+
+// refreshStable shows the published stable memory, in a larger view if it has outgrown
+// the one there is.
+func (i *queryInstance) refreshStable(id principal.ID) {
+	size := i.owner.stableFile.Size()
+	if i.stable == nil || size > i.room {
+		if i.stable != nil {
+			must(id, i.stable.Close())
+		}
+		i.room = min(size+queryStableRoom, maxStableBytes)
+		var err error
+		i.stable, err = i.owner.stableFile.Query(i.room)
+		must(id, err)
+	}
+	must(id, i.stable.Refresh())
 }
 
 // fits reports whether the instance can serve the canister as it is now. A heap that
@@ -247,6 +267,12 @@ func (g *queryGraph) env(i *queryInstance, context ic0.Context, q Query) *ic0.En
 // call runs an entry point on a query instance, within the graph's budget.
 func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.Reject {
 	env.Stable = queryStable{i.stable}
+	env.GrowStable = func(_, to uint64) error {
+		if to > i.room {
+			return errQueryRoom
+		}
+		return growth(i.canister, to-i.canister.StableBytes)
+	}
 	limit := g.budget
 	out := f(i.instance, &wasm.Call{Env: env, Limit: limit, Grow: heapGrowth(i.canister, env)})
 	env.DropUnfinishedCall()
@@ -257,6 +283,8 @@ func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.R
 	}
 	return nil
 }
+
+var errQueryRoom = errors.New("a query may not grow stable memory so far")
 
 // queryStable is stable memory that forgets what a query writes.
 type queryStable struct{ view *heap.QueryView }

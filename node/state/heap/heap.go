@@ -126,6 +126,7 @@ type Range struct{ Off, Len uint64 }
 type Memory struct {
 	path    string
 	backend Backend
+	room    uint64 // least address space that a hosted view reserves
 
 	// io serialises what writes files: Publish, the linking step of Checkpoint, Prepare.
 	io sync.Mutex
@@ -189,7 +190,7 @@ func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
 		return nil, err
 	}
 	return &Memory{
-		path: path, backend: b, work: &inode{path, f}, size: size, next: size,
+		path: path, backend: b, room: minRoom, work: &inode{path, f}, size: size, next: size,
 		queries: map[*QueryView]struct{}{}, writes: 1, stale: pageSet{}, changed: pageSet{},
 	}, nil
 }

@@ -124,6 +124,7 @@ func newWorld(t *rapid.T, dir string) *world {
 func (s *subject) open(t *rapid.T) {
 	var err error
 	if s.hosted {
+		s.m.room = types.WasmPageBytes // so that growing moves the view
 		s.v, err = s.m.Update(testMax, HostTracked)
 	} else {
 		s.v, err = s.m.Update(testMax)

@@ -26,6 +26,7 @@ const (
 type View struct {
 	m       *Memory
 	s       space
+	limit   uint64 // largest size; a hosted view reserves addresses for less at first
 	size    uint64
 	reached uint64 // largest size since the last Commit or Rollback
 	hosted  bool
@@ -49,11 +50,15 @@ func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
 		return nil, fmt.Errorf("heap: %s: a view of at most %d bytes for a memory of %d", m.path, maxBytes, m.next)
 	}
 	hosted := len(how) > 0 && how[0] == HostTracked
-	s, err := newSpace(m.backend, !hosted, maxBytes)
+	reserved := maxBytes
+	if hosted {
+		reserved = m.roomFor(m.next, maxBytes)
+	}
+	s, err := newSpace(m.backend, !hosted, reserved)
 	if err != nil {
 		return nil, err
 	}
-	v := &View{m: m, s: s, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
+	v := &View{m: m, s: s, limit: maxBytes, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
 	if err := v.rebuild(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -61,7 +66,16 @@ func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
 	return v, nil
 }
 
-// Bytes is the current extent. Its address never changes while the view is open.
+// minRoom is the least that is reserved for a hosted view to grow into.
+const minRoom = types.GiB
+
+// roomFor is how much address space is reserved for a hosted view of size bytes: twice
+// as much, because reserving the limit for every canister would use up the addresses
+// that a process has.
+func (m *Memory) roomFor(size, limit uint64) uint64 { return min(max(2*size, m.room), limit) }
+
+// Bytes is the current extent. Its address never changes while the view is open, except
+// that Grow and Replace may move a HostTracked view.
 func (v *View) Bytes() []byte { return v.s.bytes()[:v.size:v.size] }
 
 // Size is the current size in bytes.
@@ -83,11 +97,36 @@ func (v *View) Free() {}
 
 // Grow makes the view size bytes large, whole 64-KiB pages; new bytes are zero.
 func (v *View) Grow(size uint64) error {
-	if size < v.size || size%types.WasmPageBytes != 0 || size > uint64(len(v.s.bytes())) {
-		return fmt.Errorf("heap: %s: growing from %d to %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, v.size, size, len(v.s.bytes()))
+	if size < v.size || size%types.WasmPageBytes != 0 || size > v.limit {
+		return fmt.Errorf("heap: %s: growing from %d to %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, v.size, size, v.limit)
+	}
+	if err := v.makeRoom(size); err != nil {
+		return err
 	}
 	v.resize(size)
 	return nil
+}
+
+// makeRoom moves a hosted view to a larger reservation if it needs one. What the
+// running message wrote moves with it.
+func (v *View) makeRoom(size uint64) error {
+	if size <= uint64(len(v.s.bytes())) {
+		return nil
+	}
+	larger, err := newSpace(v.m.backend, false, v.m.roomFor(size, v.limit))
+	if err != nil {
+		return err
+	}
+	old := v.s
+	v.s = larger
+	if err := v.showCommitted(); err != nil {
+		v.s = old
+		return errors.Join(err, larger.close())
+	}
+	for _, r := range within(v.marked.ranges(), v.size) {
+		copy(larger.bytes()[r.Off:r.Off+r.Len], old.bytes()[r.Off:])
+	}
+	return old.close()
 }
 
 func (v *View) resize(size uint64) {
@@ -106,8 +145,11 @@ func (v *View) MarkDirty(off, n uint64) {
 // Replace makes the content size zero bytes (whole 64-KiB pages): an installation
 // that keeps nothing. Commit and Rollback work as for any other change.
 func (v *View) Replace(size uint64) error {
-	if size%types.WasmPageBytes != 0 || size > uint64(len(v.s.bytes())) {
-		return fmt.Errorf("heap: %s: replacing by %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, size, len(v.s.bytes()))
+	if size%types.WasmPageBytes != 0 || size > v.limit {
+		return fmt.Errorf("heap: %s: replacing by %d bytes, want whole 64-KiB pages, at most %d bytes", v.m.path, size, v.limit)
+	}
+	if err := v.makeRoom(size); err != nil {
+		return err
 	}
 	if err := v.s.show(nil, 0); err != nil {
 		v.broken = fmt.Errorf("%s: %w", v.m.path, err)
@@ -187,23 +229,36 @@ func (v *View) Close() error {
 	return v.s.close()
 }
 
-// rebuild shows the committed content on a new mapping.
+// rebuild shows the committed content on a new mapping, and nothing else.
 func (v *View) rebuild() error {
+	v.replaced = false
+	if err := v.showCommitted(); err != nil {
+		v.broken = err
+		return err
+	}
+	v.size = v.m.next
+	v.settled()
+	v.broken = nil
+	return nil
+}
+
+// showCommitted maps the content that the running message began with: the committed
+// one, or zeros after a Replace.
+func (v *View) showCommitted() error {
 	m := v.m
 	f, size := m.work.f, m.size
-	if m.fresh {
+	if m.fresh || v.replaced {
 		f, size = nil, 0
 	}
 	if err := v.s.show(f, size); err != nil {
-		v.broken = fmt.Errorf("%s: %w", m.path, err)
-		return v.broken
+		return fmt.Errorf("%s: %w", m.path, err)
+	}
+	if v.replaced {
+		return nil
 	}
 	for _, p := range m.overlay.pages() {
 		copy(v.s.bytes()[p*PageBytes:], m.overlay.page(p))
 	}
-	v.size = m.next
-	v.settled()
-	v.broken = nil
 	return nil
 }
 
