@@ -3,22 +3,24 @@
 // BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_, and the DER form of keys).
 //
 // Signatures are compressed points of G1, 48 bytes; keys are compressed points of
-// G2, 96 bytes. Other lengths, the point at infinity and points outside the
-// subgroups of prime order are refused.
+// G2, 96 bytes. Other lengths, encodings that are not canonical, the point at infinity
+// and points outside the subgroups of prime order are refused.
+//
+// It verifies only, what is public: nothing runs in constant time (package curve).
 package bls
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 
-	"github.com/consensys/gnark-crypto/ecc/bls12-381"
+	"portico/lightclient/bls/curve"
 )
 
 // Lengths in bytes.
 const (
-	PublicKeyLen = 96
-	SignatureLen = 48
+	PublicKeyLen = curve.G2Len
+	SignatureLen = curve.G1Len
 	DERLen       = len(derPrefix) + PublicKeyLen
 )
 
@@ -40,7 +42,7 @@ func ToDER(pk []byte) []byte { return append([]byte(derPrefix), pk...) }
 // FromDER unwraps a public key. It does not check that the key is a point.
 func FromDER(der []byte) (pk []byte, err error) {
 	if len(der) != DERLen {
-		return nil, fmt.Errorf("bls: DER key of %d bytes, expected %d", len(der), DERLen)
+		return nil, lengthError("DER key", len(der), DERLen)
 	}
 	if string(der[:len(derPrefix)]) != derPrefix {
 		return nil, errors.New("bls: DER key of another algorithm than BLS12-381 with keys in G2")
@@ -49,58 +51,52 @@ func FromDER(der []byte) (pk []byte, err error) {
 }
 
 // Verify checks a signature. Whoever meets keys again uses a Verifier.
-func Verify(pk, msg, sig []byte) error {
-	key, err := parseKey(pk)
-	if err != nil {
-		return err
-	}
-	points, err := pairingPoints(msg, sig)
-	if err != nil {
-		return err
-	}
-	_, _, _, generator := bls12381.Generators()
-	return verdict(bls12381.PairingCheck(points, []bls12381.G2Affine{generator, key}))
-}
+func Verify(pk, msg, sig []byte) error { return NewVerifier().Verify(pk, msg, sig) }
 
 // maxKeys bounds how many keys each of the two generations of a Verifier's memory
-// holds. A prepared key takes 24 kB.
+// holds. A prepared key takes 15 kB.
 const maxKeys = 32
 
 // A Verifier verifies signatures and remembers the keys it met in a form that
 // saves a third of the work. It is safe for concurrent use.
 type Verifier struct {
-	generator *lines
+	generator *curve.Lines
 
 	mu         sync.Mutex
-	young, old map[string]*lines
+	young, old map[string]*curve.Lines
 }
-
-// lines are the coefficients of the Miller loop of one point of G2.
-type lines = [2][len(bls12381.LoopCounter) - 1]bls12381.LineEvaluationAff
 
 // NewVerifier makes a Verifier that has met no key.
 func NewVerifier() *Verifier {
-	_, _, _, generator := bls12381.Generators()
-	l := bls12381.PrecomputeLines(generator)
-	return &Verifier{generator: &l, young: map[string]*lines{}}
+	return &Verifier{
+		generator: curve.NewLines(curve.GeneratorG2()),
+		young:     map[string]*curve.Lines{},
+	}
 }
 
-// Verify checks a signature.
+// Verify checks a signature: it is right if the product of the pairings of -sig with
+// the generator and of the message's hash with the key is one.
 func (v *Verifier) Verify(pk, msg, sig []byte) error {
 	key, err := v.prepare(pk)
 	if err != nil {
 		return err
 	}
-	points, err := pairingPoints(msg, sig)
-	if err != nil {
-		return err
+	if len(sig) != SignatureLen {
+		return lengthError("signature", len(sig), SignatureLen)
 	}
-	return verdict(bls12381.PairingCheckFixedQ(points, []lines{*v.generator, *key}))
+	s, err := curve.DecodeG1((*[SignatureLen]byte)(sig))
+	if err != nil {
+		return errors.New("bls: signature: " + err.Error())
+	}
+	if !curve.ProductIsOne(curve.Pair{P: s.Neg(), Q: v.generator}, curve.Pair{P: curve.HashToG1(msg, DST), Q: key}) {
+		return ErrMismatch
+	}
+	return nil
 }
 
 // prepare returns the lines of a key. Keys that were not used while maxKeys others
 // came are forgotten.
-func (v *Verifier) prepare(pk []byte) (*lines, error) {
+func (v *Verifier) prepare(pk []byte) (*curve.Lines, error) {
 	v.mu.Lock()
 	key, ok := v.young[string(pk)]
 	if !ok {
@@ -112,62 +108,30 @@ func (v *Verifier) prepare(pk []byte) (*lines, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := bls12381.PrecomputeLines(point)
-		key = &l
+		key = curve.NewLines(point)
 	}
 	if !ok {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if len(v.young) >= maxKeys {
-			v.young, v.old = map[string]*lines{}, v.young
+			v.young, v.old = map[string]*curve.Lines{}, v.young
 		}
 		v.young[string(pk)] = key
 	}
 	return key, nil
 }
 
-func verdict(equal bool, err error) error {
-	switch {
-	case err != nil:
-		return fmt.Errorf("bls: pairing: %w", err)
-	case !equal:
-		return ErrMismatch
-	default:
-		return nil
-	}
-}
-
-// pairingPoints returns -sig and the hash of msg: the signature is right if the
-// product of their pairings with the generator and the key is one.
-func pairingPoints(msg, sig []byte) ([]bls12381.G1Affine, error) {
-	if len(sig) != SignatureLen {
-		return nil, fmt.Errorf("bls: signature of %d bytes, expected %d", len(sig), SignatureLen)
-	}
-	var s bls12381.G1Affine
-	if _, err := s.SetBytes(sig); err != nil {
-		return nil, fmt.Errorf("bls: signature: %w", err)
-	}
-	if s.IsInfinity() {
-		return nil, errors.New("bls: signature: point at infinity")
-	}
-	h, err := bls12381.HashToG1(msg, []byte(DST))
-	if err != nil {
-		return nil, fmt.Errorf("bls: hashing to the curve: %w", err)
-	}
-	s.Neg(&s)
-	return []bls12381.G1Affine{s, h}, nil
-}
-
-func parseKey(pk []byte) (bls12381.G2Affine, error) {
-	var p bls12381.G2Affine
+func parseKey(pk []byte) (*curve.G2, error) {
 	if len(pk) != PublicKeyLen {
-		return p, fmt.Errorf("bls: public key of %d bytes, expected %d", len(pk), PublicKeyLen)
+		return nil, lengthError("public key", len(pk), PublicKeyLen)
 	}
-	if _, err := p.SetBytes(pk); err != nil {
-		return p, fmt.Errorf("bls: public key: %w", err)
+	point, err := curve.DecodeG2((*[PublicKeyLen]byte)(pk))
+	if err != nil {
+		return nil, errors.New("bls: public key: " + err.Error())
 	}
-	if p.IsInfinity() {
-		return p, errors.New("bls: public key: point at infinity")
-	}
-	return p, nil
+	return point, nil
+}
+
+func lengthError(what string, got, want int) error {
+	return errors.New("bls: " + what + " of " + strconv.Itoa(got) + " bytes, expected " + strconv.Itoa(want))
 }

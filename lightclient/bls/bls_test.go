@@ -224,22 +224,3 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkVerifyColdKey(b *testing.B) {
-	pk, sig := testSign(b, 1234567, "message", DST)
-	for b.Loop() {
-		if err := Verify(pk, []byte("message"), sig); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkVerifyKnownKey(b *testing.B) {
-	pk, sig := testSign(b, 1234567, "message", DST)
-	v := NewVerifier()
-	for b.Loop() {
-		if err := v.Verify(pk, []byte("message"), sig); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
