@@ -44,6 +44,7 @@ func ParseAliases(text string) (Fixed, error) {
 			continue
 		}
 		name, canister, ok := strings.Cut(line, ":")
+		name = normalize(name)
 		if !ok || name == "" {
 			return nil, fmt.Errorf("line %d: %q is not of the form host:canister", n, line)
 		}
@@ -51,7 +52,7 @@ func ParseAliases(text string) (Fixed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		out[normalize(name)] = id
+		out[name] = id
 	}
 	return out, nil
 }
