@@ -6,6 +6,8 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bls12-381"
 )
 
+// In WebAssembly: PATH="$PATH:$(go env GOROOT)/lib/wasm" GOOS=js GOARCH=wasm go test -run '^$' -bench .
+
 func BenchmarkVerifyColdKey(b *testing.B) {
 	pk, sig := testSign(b, 1234567, "message", DST)
 	v := NewVerifier()

@@ -112,8 +112,10 @@ func (z *fe12) cyclotomicSqr(x *fe12) {
 	im[2].mulXi(&im[2])
 	for i, j := range [3]int{2, 0, 1} {
 		// a[i] = 3·square - 2·a[i], b[i] = 3·square + 2·b[i]; limbs reach 7.
-		threeTwo(&z.a[i], &re[i], &x.a[i], -2)
-		threeTwo(&z.b[i], &im[j], &x.b[i], 2)
+		threeMinusTwo(&z.a[i].a, &re[i].a, &x.a[i].a)
+		threeMinusTwo(&z.a[i].b, &re[i].b, &x.a[i].b)
+		threeTwo(&z.b[i].a, &im[j].a, &x.b[i].a)
+		threeTwo(&z.b[i].b, &im[j].b, &x.b[i].b)
 	}
 }
 
@@ -127,15 +129,6 @@ func square4(re, im, a, b *fe2) {
 	t.addXi(&ab, &ab)
 	re.sub(re, &t)
 	im.add(&ab, &ab)
-}
-
-// threeTwo sets z to 3·x + n·y for n = 2 or n = -2, carried.
-func threeTwo(z, x, y *fe2, n int64) {
-	for i := range z.a {
-		z.a[i] = 3*x.a[i] + n*y.a[i]
-		z.b[i] = 3*x.b[i] + n*y.b[i]
-	}
-	z.carry()
 }
 
 // powParameter sets z to x^parameter for an x of the cyclotomic subgroup.

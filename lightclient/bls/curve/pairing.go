@@ -96,15 +96,7 @@ func ProductIsOne(pairs ...Pair) bool {
 // miller is the Miller loop. The negative sign of the parameter is left out: it
 // would only make an inverse of the product.
 func miller(pairs []Pair) *fe12 {
-	// What lines are multiplied with: 1/y and -x/y.
-	type factors struct{ inverse, quotient fe }
-	evaluated := make([]factors, len(pairs))
-	for i, p := range pairs {
-		e := &evaluated[i]
-		e.inverse.inverse(&p.P.y)
-		mul(&e.quotient, &p.P.x, &e.inverse)
-		neg(&e.quotient, &e.quotient)
-	}
+	evaluated := evaluations(pairs)
 	f := new(fe12)
 	f.setOne()
 	n := 0
@@ -125,6 +117,30 @@ func miller(pairs []Pair) *fe12 {
 		}
 	}
 	return f
+}
+
+// An evaluation is what lines are multiplied with for their value at a point: 1/y
+// and -x/y.
+type evaluation struct{ inverse, quotient fe }
+
+// evaluations computes those of the points of pairs with one inversion: the inverse of a
+// product times the product of the others is an inverse.
+func evaluations(pairs []Pair) []evaluation {
+	out := make([]evaluation, len(pairs))
+	all := one
+	for i, p := range pairs {
+		out[i].inverse = all
+		mul(&all, &all, &p.P.y)
+	}
+	all.inverse(&all)
+	for i := len(pairs) - 1; i >= 0; i-- {
+		p := pairs[i].P
+		mul(&out[i].inverse, &out[i].inverse, &all)
+		mul(&all, &all, &p.y)
+		mul(&out[i].quotient, &p.x, &out[i].inverse)
+		neg(&out[i].quotient, &out[i].quotient)
+	}
+	return out
 }
 
 // exponentiate sets z to x^(3(p¹²-1)/r): the power of three changes no answer to

@@ -22,9 +22,25 @@ func arithmetic() string {
 	p.WriteString(header)
 	p.product()
 	p.square()
-	p.product2()
 	p.carry()
-	p.sums()
+	p.sum("add sets z to x + y.", "add(z, x, y *fe)", "z[i] = x[i] + y[i]")
+	p.sum("sub sets z to x - y.", "sub(z, x, y *fe)", "z[i] = x[i] - y[i]")
+	return p.String()
+}
+
+// arithmetic2 returns arith2.go, the same for Fp2.
+func arithmetic2() string {
+	p := new(printer)
+	p.WriteString(header)
+	p.product2()
+	p.sum("add sets z to x + y.", "(z *fe2) add(x, y *fe2)",
+		"z.a[i] = x.a[i] + y.a[i]", "z.b[i] = x.b[i] + y.b[i]")
+	p.sum("sub sets z to x - y.", "(z *fe2) sub(x, y *fe2)",
+		"z.a[i] = x.a[i] - y.a[i]", "z.b[i] = x.b[i] - y.b[i]")
+	p.sum("subtract sets z to z - x - y.", "(z *fe2) subtract(x, y *fe2)",
+		"z.a[i] -= x.a[i] + y.a[i]", "z.b[i] -= x.b[i] + y.b[i]")
+	p.sum("addXi sets z to x + ξ·y. The limbs of y count twice.", "(z *fe2) addXi(x, y *fe2)",
+		"z.a[i], z.b[i] = x.a[i] + y.a[i] - y.b[i], x.b[i] + y.a[i] + y.b[i]")
 	return p.String()
 }
 
@@ -83,10 +99,22 @@ func (p *printer) product2() {
 }
 
 func (p *printer) carry() {
-	mod := modulus()
 	p.line("// carry brings the limbs of z back to at most 2²⁷ and its value to about p/2, both in absolute value.")
-	p.line("func carry(z *fe) {")
-	p.unpack("a", "z")
+	p.carried("carry(z *fe)", "z[%d]")
+	p.line("// threeTwo sets z to 3·x + 2·y, carried.")
+	p.carried("threeTwo(z, x, y *fe)", "3*x[%[1]d] + 2*y[%[1]d]")
+	p.line("// threeMinusTwo sets z to 3·x - 2·y, carried.")
+	p.carried("threeMinusTwo(z, x, y *fe)", "3*x[%[1]d] - 2*y[%[1]d]")
+}
+
+// carried prints a function that carries a sum, given its words.
+func (p *printer) carried(signature, word string) {
+	mod := modulus()
+	p.line("func %s {", signature)
+	for i := range limbs / 2 {
+		p.line("w%d := %s", i, fmt.Sprintf(word, i))
+		p.split("a", i, fmt.Sprintf("w%d", i))
+	}
 	// The two top limbs of p estimate the quotient well enough.
 	const shift = 40
 	top := new(big.Int).Rsh(mod, limbBits*(limbs-1)-16)
@@ -102,29 +130,17 @@ func (p *printer) carry() {
 	}
 	p.line("l%d := acc", limbs-1)
 	p.pack("z", "l")
-	p.line("}")
+	p.line("}\n")
 }
 
-// sums prints additions and subtractions, word by word and without loops: they are
-// many.
-func (p *printer) sums() {
-	function := func(doc, signature string, words ...string) {
-		p.line("\n// %s\nfunc %s {", doc, signature)
-		for i := range limbs / 2 {
-			p.line("%s", strings.ReplaceAll(strings.Join(words, "\n"), "[i]", fmt.Sprintf("[%d]", i)))
-		}
-		p.line("}")
+// sum prints a function that adds or subtracts word by word, without a loop: such calls
+// are many.
+func (p *printer) sum(doc, signature string, words ...string) {
+	p.line("// %s\nfunc %s {", doc, signature)
+	for i := range limbs / 2 {
+		p.line("%s", strings.ReplaceAll(strings.Join(words, "\n"), "[i]", fmt.Sprintf("[%d]", i)))
 	}
-	function("add sets z to x + y.", "add(z, x, y *fe)", "z[i] = x[i] + y[i]")
-	function("sub sets z to x - y.", "sub(z, x, y *fe)", "z[i] = x[i] - y[i]")
-	function("add sets z to x + y.", "(z *fe2) add(x, y *fe2)",
-		"z.a[i] = x.a[i] + y.a[i]", "z.b[i] = x.b[i] + y.b[i]")
-	function("sub sets z to x - y.", "(z *fe2) sub(x, y *fe2)",
-		"z.a[i] = x.a[i] - y.a[i]", "z.b[i] = x.b[i] - y.b[i]")
-	function("subtract sets z to z - x - y.", "(z *fe2) subtract(x, y *fe2)",
-		"z.a[i] -= x.a[i] + y.a[i]", "z.b[i] -= x.b[i] + y.b[i]")
-	function("addXi sets z to x + ξ·y. The limbs of y count twice.", "(z *fe2) addXi(x, y *fe2)",
-		"z.a[i], z.b[i] = x.a[i] + y.a[i] - y.b[i], x.b[i] + y.a[i] + y.b[i]")
+	p.line("}\n")
 }
 
 // bias is added where a limb leaves the accumulator and subtracted from the limb: the
@@ -179,10 +195,15 @@ func pairs(k int, f func(i, j int) string) []string {
 }
 
 func (p *printer) unpack(limb, from string) {
-	for i := 0; i < limbs; i += 2 {
-		p.line("%s%d := int64(int32(%s[%d]))", limb, i, from, i/2)
-		p.line("%s%d := (%s[%d] - %s%d) >> 32", limb, i+1, from, i/2, limb, i)
+	for i := range limbs / 2 {
+		p.split(limb, i, fmt.Sprintf("%s[%d]", from, i))
 	}
+}
+
+// split prints the two limbs of word i.
+func (p *printer) split(limb string, i int, word string) {
+	p.line("%s%d := int64(int32(%s))", limb, 2*i, word)
+	p.line("%s%d := (%s - %s%d) >> 32", limb, 2*i+1, word, limb, 2*i)
 }
 
 func (p *printer) pack(to, limb string) {
