@@ -100,11 +100,7 @@ func (m *managed) provisionalTopUp() *types.Reject {
 }
 
 func (m *managed) depositCycles() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.canister(arg.Canister)
+	c, rej := m.target(m.canister)
 	if rej != nil {
 		return rej
 	}
@@ -265,11 +261,7 @@ func (m *managed) uploadChunk() *types.Reject {
 }
 
 func (m *managed) clearChunkStore() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.chunkStore(arg.Canister)
+	c, rej := m.target(m.chunkStore)
 	if rej != nil {
 		return rej
 	}
@@ -278,11 +270,7 @@ func (m *managed) clearChunkStore() *types.Reject {
 }
 
 func (m *managed) storedChunks() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.chunkStore(arg.Canister)
+	c, rej := m.target(m.chunkStore)
 	if rej != nil {
 		return rej
 	}
@@ -311,11 +299,7 @@ func (m *managed) uninstallCode() *types.Reject {
 }
 
 func (m *managed) startCanister() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.controlled(arg.Canister)
+	c, rej := m.target(m.controlled)
 	if rej != nil {
 		return rej
 	}
@@ -328,11 +312,7 @@ func (m *managed) startCanister() *types.Reject {
 }
 
 func (m *managed) stopCanister() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.controlled(arg.Canister)
+	c, rej := m.target(m.controlled)
 	if rej != nil {
 		return rej
 	}
@@ -371,11 +351,7 @@ func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
 func emptyReply() []byte { return []byte("DIDL\x00\x00") }
 
 func (m *managed) deleteCanister() *types.Reject {
-	arg, rej := decode[canisterArg](m)
-	if rej != nil {
-		return rej
-	}
-	c, rej := m.controlled(arg.Canister)
+	c, rej := m.target(m.controlled)
 	switch {
 	case rej != nil:
 		return rej

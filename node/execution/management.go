@@ -118,6 +118,15 @@ func (m *managed) answer(results ...any) *types.Reject {
 	return nil
 }
 
+// target decodes an argument that only names a canister, and finds it.
+func (m *managed) target(find func(principal.ID) (*state.Canister, *types.Reject)) (*state.Canister, *types.Reject) {
+	arg, rej := decode[canisterArg](m)
+	if rej != nil {
+		return nil, rej
+	}
+	return find(arg.Canister)
+}
+
 // canister finds a canister to edit.
 func (m *managed) canister(id principal.ID) (*state.Canister, *types.Reject) {
 	if m.s.Canister(id) == nil {
