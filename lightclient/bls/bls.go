@@ -6,7 +6,8 @@
 // G2, 96 bytes. Other lengths, encodings that are not canonical, the point at infinity
 // and points outside the subgroups of prime order are refused.
 //
-// It verifies only, what is public: nothing runs in constant time (package curve).
+// Everything verified is public, and nothing runs in constant time. Package curve does
+// the arithmetic.
 package bls
 
 import (

@@ -12,8 +12,8 @@
 // x·2³⁹² mod p. Limbs are signed, so subtraction is as cheap as addition, and each
 // has 4 bits to spare, so sums are not carried at once: mul accepts them as they are.
 // Comments count limbs in units of 2²⁸. mul and carry leave "tight" numbers: limbs of
-// at most 1/2 and values of at most 2p in absolute value. Everything that types fe2, fe6,
-// fe12 and the points hold between operations is tight, unless a comment says otherwise.
+// at most 1/2 and values of at most 2p in absolute value. All operations of fe12 and of
+// points take and leave tight numbers; those of fe2 and fe6 say what they take.
 // mul demands that the product of its operands' bounds be at most 8, fe2.mul at most 4;
 // no sum may reach 8, where it would leave its 32 bits.
 //
