@@ -57,7 +57,8 @@ fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
 
 bench: build worker sample chromium ## the figures in the README, beside those of peers
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/state/heap ./node/live
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
+	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-page.mjs
 

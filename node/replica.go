@@ -13,10 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"portico/lightclient/bls"
 	"portico/lightclient/certificate"
 	"portico/node/api"
 	"portico/node/config"
+	"portico/node/crypto/bls"
 	"portico/node/crypto/usersig"
 	"portico/node/live"
 	"portico/node/types"
@@ -65,7 +65,7 @@ func runReplica(ctx context.Context, cfg config.Replica) error {
 		return errors.Join(err, listener.Close())
 	}
 	auth := usersig.New(usersig.Config{
-		Certificates: &certificate.Verifier{RootKey: k.rootKey(), BLS: bls.NewVerifier().Verify},
+		Certificates: &certificate.Verifier{RootKey: k.rootKey(), BLS: bls.VerifyBLS},
 		CacheEntries: signatureCacheEntries,
 	})
 	handler := api.New(api.Deps{Replica: r, Auth: auth, Signer: r, Now: func() types.Time { return types.TimeOf(time.Now()) }, Limits: api.DefaultLimits(), Log: log})

@@ -120,8 +120,7 @@ func TestPointsOfSmallOrderAreRefused(t *testing.T) {
 				if rest.Sign() != 0 {
 					break
 				}
-				var m bls12381.G1Jac
-				m = multiply(j, quotient)
+				m := multiply(j, quotient)
 				if !m.Z.IsZero() {
 					p.FromJacobian(&m)
 					encoded := p.Bytes()
