@@ -32,8 +32,12 @@ func (m *managed) createCanister() *types.Reject {
 	if m.r.Cycles.Cmp(cost) < 0 {
 		return types.Rejectf(types.ErrInsufficientCreateCycles, "Creating a canister requires a fee of %s that is deducted from the canister's initial balance but only %s cycles were received with the create_canister request.", cost, m.r.Cycles)
 	}
+	if rej := m.create(nil, m.r.Cycles.Sub(cost), arg.Settings, arg.SenderVersion); rej != nil {
+		return rej
+	}
 	m.refund = types.Cycles{}
-	return m.create(nil, m.r.Cycles.Sub(cost), arg.Settings, arg.SenderVersion)
+	m.s.Metrics.GoneCycles = m.s.Metrics.GoneCycles.Add(cost)
+	return nil
 }
 
 func (m *managed) provisionalCreate() *types.Reject {
@@ -362,7 +366,7 @@ func (m *managed) deleteCanister() *types.Reject {
 	case len(c.Inbox) > 0:
 		return types.Rejectf(types.ErrCanisterQueueNotEmpty, "Canister %s has messages in its queues and cannot be deleted now. Please retry after some time", c.ID)
 	}
-	m.s.Metrics.ConsumedCycles = m.s.Metrics.ConsumedCycles.Add(c.Consumed).Add(c.Cycles)
+	m.s.Metrics.GoneCycles = m.s.Metrics.GoneCycles.Add(c.Consumed).Add(c.Cycles)
 	m.s.Delete(c.ID)
 	m.x.erase(c.ID)
 	return m.answer()

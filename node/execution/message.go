@@ -103,11 +103,15 @@ func (x *Executor) beginResponse(c *state.Canister, l *live, r *state.Response, 
 // responseCredit is what a canister gets when a response arrives: the cycles that
 // come back, and what was reserved but is not needed to transmit it and run its callback.
 func (x *Executor) responseCredit(c *state.Canister, cb *state.Callback, r *state.Response) types.Cycles {
-	bytes := uint64(len(r.Reply))
+	return r.Refund.Add(cb.Reserved.Sub(x.executionPrice(c)).Sub(x.transmission(r)))
+}
+
+// transmission is the price of a response's bytes.
+func (x *Executor) transmission(r *state.Response) types.Cycles {
 	if r.Reject != nil {
-		bytes = uint64(len(r.Reject.Message))
+		return x.costs.Transmission(uint64(len(r.Reject.Message)))
 	}
-	return r.Refund.Add(cb.Reserved.Sub(x.executionPrice(c)).Sub(x.costs.Transmission(bytes)))
+	return x.costs.Transmission(uint64(len(r.Reply)))
 }
 
 func (x *Executor) callbackEnv(c *state.Canister, ctx *state.CallContext, r *state.Response, now types.Time) *ic0.Env {

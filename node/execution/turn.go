@@ -112,6 +112,7 @@ func (x *Executor) end(c *state.Canister, l *live, t *turn, out *Output) {
 		cb := c.Callbacks[r.Callback]
 		ctxID = cb.Context
 		c.Cycles = c.Cycles.Add(x.responseCredit(c, cb, r))
+		c.Consumed = c.Consumed.Add(x.transmission(r))
 		ctx = x.closeCallback(c, r.Callback)
 		x.finish(c, l, t, rej)
 		if rej != nil && cb.Cleanup != nil {
@@ -206,6 +207,8 @@ func (x *Executor) register(c *state.Canister, ctxID uint64, ctx *state.CallCont
 			cb.Deadline = env.Time + types.Time(call.TimeoutSeconds)*1e9
 		}
 		c.Callbacks[id] = cb
+		sent, _ := x.costs.Call(uint64(len(call.Method)), uint64(len(call.Arg)))
+		c.Consumed = c.Consumed.Add(sent)
 		c.Pending[call.Callee]++
 		ctx.Outstanding++
 		out.Requests = append(out.Requests, &state.Request{

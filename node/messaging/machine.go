@@ -257,14 +257,18 @@ func (r *round) finishStops() {
 	}
 }
 
-// charge makes canisters pay for what they store.
+// charge makes canisters pay for what they store, and sums up what they use.
 func (r *round) charge() {
 	since := r.s.Time - r.s.LastCharged
 	if since < chargeInterval {
 		return
 	}
 	r.s.LastCharged = r.s.Time
+	consumed, bytes := r.s.Metrics.GoneCycles, uint64(0)
 	for _, id := range r.s.IDs() {
-		r.route(r.Executor.ChargeIdle(r.s.Edit(id), uint64(since)))
+		c := r.s.Edit(id)
+		r.route(r.Executor.ChargeIdle(c, uint64(since)))
+		consumed, bytes = consumed.Add(c.Consumed), bytes+execution.MemoryUsage(c)
 	}
+	r.s.Metrics.ConsumedCycles, r.s.Metrics.StateBytes = consumed, bytes
 }

@@ -39,9 +39,12 @@ type State struct {
 
 // Metrics are the subnet's counters, served under /subnet/<id>/metrics.
 type Metrics struct {
-	ConsumedCycles     types.Cycles
-	UpdateTransactions uint64
-	StateBytes         uint64
+	// ConsumedCycles is by all canisters that are or were, as of the last time they
+	// were charged; GoneCycles is the part of deleted canisters and of creations.
+	ConsumedCycles, GoneCycles types.Cycles
+	UpdateTransactions         uint64
+	// StateBytes is what canisters store, as of then.
+	StateBytes uint64
 }
 
 // New is the empty state at height 0. firstCanister is the index of the first
