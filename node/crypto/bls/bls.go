@@ -4,6 +4,13 @@
 //
 // Signatures are compressed points of G1, 48 bytes; public keys are compressed
 // points of G2, 96 bytes.
+//
+// Several holders sign together in two ways. With a threshold key (Deal, ThresholdKey,
+// Combine) each holds a share, and any threshold of them make the one signature that
+// verifies under the one public key; nobody can tell who they were. With keys of
+// their own (AggregateSignatures, AggregateKeys) the signature verifies under the sum of
+// the signers' keys, so it comes with their names, and every key with a proof of
+// possession.
 package bls
 
 import (
@@ -59,26 +66,13 @@ func (k *SecretKey) Sign(msg []byte) []byte {
 	return new(blst.P1Affine).Sign(k.scalar, msg, []byte(bls.DST)).Compress()
 }
 
-// VerifyBLS checks a signature: lengths, subgroups, no point at infinity, then the
-// pairing. A well-formed signature that is wrong gives the error bls.ErrMismatch of
+// VerifyBLS checks a signature as PublicKey.Verify does, and decodes and checks the key
+// before. A well-formed signature that is wrong gives the error bls.ErrMismatch of
 // portico/lightclient/bls.
 func VerifyBLS(pk, msg, sig []byte) error {
-	if len(pk) != bls.PublicKeyLen {
-		return fmt.Errorf("bls: public key of %d bytes, expected %d", len(pk), bls.PublicKeyLen)
+	k, err := ParsePublicKey(pk)
+	if err != nil {
+		return err
 	}
-	if len(sig) != bls.SignatureLen {
-		return fmt.Errorf("bls: signature of %d bytes, expected %d", len(sig), bls.SignatureLen)
-	}
-	p := new(blst.P2Affine).Uncompress(pk)
-	if p == nil || !p.KeyValidate() {
-		return errors.New("bls: public key is no point of the group, or the point at infinity")
-	}
-	s := new(blst.P1Affine).Uncompress(sig)
-	if s == nil || !s.SigValidate(true) {
-		return errors.New("bls: signature is no point of the group, or the point at infinity")
-	}
-	if !s.Verify(false, p, false, msg, []byte(bls.DST)) {
-		return bls.ErrMismatch
-	}
-	return nil
+	return k.Verify(msg, sig)
 }
