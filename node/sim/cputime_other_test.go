@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sim
+
+import "time"
+
+func cpuTime() time.Duration { return 1 }

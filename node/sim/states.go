@@ -1,0 +1,106 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"portico/node/consensus"
+	"portico/node/replica"
+	"portico/node/types"
+)
+
+// ModelStates is a replica.States without canisters: the state is a chained hash of all
+// batches and the set of the calls that were executed. It outlives its node's lives: Crash
+// goes back to the newest checkpoint.
+type ModelStates struct {
+	newest     model
+	certified  types.Height
+	checkpoint model // durable
+	// executed are the calls in the order of their execution, known the same by their ids.
+	executed []executedCall
+	known    map[types.RequestID]executedCall
+}
+
+// model is the state of a height.
+type model struct {
+	height types.Height
+	time   types.Time
+	root   types.Hash
+	calls  int // how many of executed it has
+	asked  bool
+}
+
+type executedCall struct {
+	id     types.RequestID
+	height types.Height
+}
+
+// NewModelStates is the state at height 0 of a subnet that began at a time.
+func NewModelStates(genesis types.Time) *ModelStates {
+	m := model{time: genesis, root: sha256.Sum256([]byte("genesis"))}
+	return &ModelStates{newest: m, checkpoint: m, known: map[types.RequestID]executedCall{}}
+}
+
+// Crash forgets what is not durable.
+func (s *ModelStates) Crash() {
+	for _, c := range s.executed[s.checkpoint.calls:] {
+		delete(s.known, c.id)
+	}
+	s.executed = s.executed[:s.checkpoint.calls]
+	s.newest, s.certified = s.checkpoint, s.checkpoint.height
+}
+
+// Newest is the newest checkpoint at the beginning of a life.
+func (s *ModelStates) Newest() replica.Executed {
+	return replica.Executed{Height: s.newest.height, Root: s.newest.root, Checkpoint: s.newest.whole()}
+}
+
+// Execute takes no time: it hashes.
+func (s *ModelStates) Execute(b *replica.Batch) (replica.Executed, error) {
+	if b.Height != s.newest.height+1 {
+		return replica.Executed{}, fmt.Errorf("batch %d after the state of height %d", b.Height, s.newest.height)
+	}
+	if b.Time < s.newest.time {
+		return replica.Executed{}, fmt.Errorf("batch %d: time goes back from %s to %s", b.Height, s.newest.time, b.Time)
+	}
+	h := sha256.New()
+	h.Write(s.newest.root[:])
+	var head [16]byte
+	binary.BigEndian.PutUint64(head[:], uint64(b.Height))
+	binary.BigEndian.PutUint64(head[8:], uint64(b.Time))
+	h.Write(head[:])
+	h.Write(b.Randomness[:])
+	for _, c := range b.Calls {
+		call := executedCall{c.RequestID(), b.Height}
+		h.Write(call.id[:])
+		s.executed = append(s.executed, call)
+		s.known[call.id] = call
+	}
+	s.newest = model{b.Height, b.Time, types.Hash(h.Sum(nil)), len(s.executed), b.Checkpoint}
+	return replica.Executed{Height: b.Height, Root: s.newest.root}, nil
+}
+
+// Certify makes the newest state the one that Known tells of.
+func (s *ModelStates) Certify(c *consensus.Aggregate) (types.Hash, error) {
+	if c.Height != s.newest.height || c.Hash != s.newest.root {
+		return types.Hash{}, fmt.Errorf("the certification is of %x at height %d, the newest state is %x at height %d",
+			c.Hash[:4], c.Height, s.newest.root[:4], s.newest.height)
+	}
+	s.certified = c.Height
+	if !s.newest.asked {
+		return types.Hash{}, nil
+	}
+	s.checkpoint = s.newest
+	return s.newest.whole(), nil
+}
+
+// Known reports whether the newest certified state has executed a call. Unlike a real state
+// it never forgets one: runs are shorter than that.
+func (s *ModelStates) Known(id types.RequestID) bool {
+	c, ok := s.known[id]
+	return ok && c.height <= s.certified
+}
+
+// whole identifies the whole state.
+func (m *model) whole() types.Hash { return sha256.Sum256(append([]byte("whole"), m.root[:]...)) }
