@@ -5,6 +5,7 @@ package canistertest
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -34,27 +35,65 @@ type Network struct {
 	executor *execution.Executor
 	machine  *messaging.Machine
 	state    *state.State
+	setup    Setup
 	requests uint64
+}
+
+// Subnet is what New makes a network of.
+func Subnet() execution.Subnet {
+	return execution.Subnet{
+		ID: principal.SelfAuthenticating([]byte("subnet")), RootKey: make([]byte, 133), CostNodes: 13, LastCanister: 1 << 20, Provisional: true,
+		Version: "test", RegistryVersion: 7,
+	}
+}
+
+// Setup is what a Network is made of.
+type Setup struct {
+	Subnet execution.Subnet
+	// Limits of the subnet; the zero value means execution.DefaultLimits.
+	Limits execution.Limits
+	// Parallel is in order if it is nil.
+	Parallel execution.Parallel
+	// QueryDeadline is that of execution.Deps.
+	QueryDeadline func() func() bool
+	// Unchecked: the rounds do not add up all cycles, as they do otherwise.
+	Unchecked bool
 }
 
 // New makes an empty network that ends with the test.
 func New(t testing.TB) *Network {
+	t.Helper()
+	return NewOn(t, Subnet())
+}
+
+// NewOn makes an empty network of a subnet that ends with the test.
+func NewOn(t testing.TB, subnet execution.Subnet) *Network {
+	t.Helper()
+	return NewWith(t, Setup{Subnet: subnet})
+}
+
+// NewWith makes an empty network that ends with the test.
+func NewWith(t testing.TB, setup Setup) *Network {
 	t.Helper()
 	engine, err := wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := &files{dir: t.TempDir(), backend: heap.Best(), open: map[string]*heap.Memory{}}
-	subnet := execution.Subnet{ID: principal.SelfAuthenticating([]byte("subnet")), RootKey: make([]byte, 133), CostNodes: 13, LastCanister: 1 << 20, Provisional: true}
-	inOrder := func(n int, work func(int)) {
-		for i := range n {
-			work(i)
+	parallel := setup.Parallel
+	if parallel == nil {
+		parallel = func(n int, work func(int)) {
+			for i := range n {
+				work(i)
+			}
 		}
 	}
-	x := execution.New(execution.Deps{Subnet: subnet, Engine: engine, Memories: files, Parallel: inOrder})
+	x := execution.New(execution.Deps{
+		Subnet: setup.Subnet, Engine: engine, Memories: files, Parallel: parallel, Limits: setup.Limits, QueryDeadline: setup.QueryDeadline,
+	})
 	n := &Network{
-		t: t, executor: x, state: state.New(start, 0),
-		machine: &messaging.Machine{Subnet: subnet, Executor: x, Parallel: inOrder},
+		t: t, executor: x, state: state.New(start, 0), setup: setup,
+		machine: &messaging.Machine{Subnet: setup.Subnet, Executor: x, Parallel: parallel},
 	}
 	t.Cleanup(func() {
 		files.close(t)
@@ -66,20 +105,34 @@ func New(t testing.TB) *Network {
 	return n
 }
 
+// Executor runs the network's canisters.
+func (n *Network) Executor() *execution.Executor { return n.executor }
+
 // State is the newest state, to read.
 func (n *Network) State() *state.State { return n.state }
 
 // Tick runs a round a duration after the last one.
-func (n *Network) Tick(after time.Duration) { n.round(after) }
+func (n *Network) Tick(after time.Duration) { n.round(after, messaging.Batch{}) }
 
-func (n *Network) round(after time.Duration, ingress ...*messaging.Ingress) {
-	h := n.state.Height + 1
-	n.state = n.machine.Round(n.state, messaging.Batch{
-		Height: h, Time: n.state.Time.Add(after), Ingress: ingress,
-		Randomness: sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(h))),
-	})
+// TickBy is Tick with a block by a node, which others failed to make.
+func (n *Network) TickBy(after time.Duration, maker types.NodeID, failed ...types.NodeID) {
+	n.round(after, messaging.Batch{Maker: maker, Failed: failed})
+}
+
+func (n *Network) round(after time.Duration, b messaging.Batch) {
+	b.Height, b.Time = n.state.Height+1, n.state.Time.Add(after)
+	b.Randomness = sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(b.Height)))
+	n.state = n.machine.Round(n.state, b)
+	if !n.setup.Unchecked {
+		if err := execution.LedgerOf(n.state).Check(); err != nil {
+			n.t.Errorf("height %d: %v", b.Height, err)
+		}
+	}
 	n.publish()
 }
+
+// Checkpoint runs a round whose state is made durable.
+func (n *Network) Checkpoint() { n.round(time.Second, messaging.Batch{Checkpoint: true}) }
 
 func (n *Network) publish() {
 	n.executor.Publish(execution.Published{State: n.state, Certificate: n.certificate}, n.state.Edited())
@@ -91,15 +144,40 @@ func (n *Network) certificate(id types.CanisterID) ([]byte, error) {
 	return hashtree.Append(nil, trie.Witness([]hashtree.Path{{id.Bytes()}})), nil
 }
 
+// A Call is a user's call for SendAll.
+type Call struct {
+	From, To principal.ID
+	Method   string
+	Arg      []byte
+}
+
+// SendAll submits calls in one block and returns their ids.
+func (n *Network) SendAll(calls ...Call) []types.RequestID {
+	n.t.Helper()
+	var ids []types.RequestID
+	var ingress []*messaging.Ingress
+	for _, c := range calls {
+		in := n.ingress(c.From, c.To, c.Method, c.Arg)
+		ids, ingress = append(ids, in.ID), append(ingress, in)
+	}
+	n.round(time.Millisecond, messaging.Batch{Ingress: ingress})
+	return ids
+}
+
 // Send submits a user's call and returns its id; Tick lets it run.
 func (n *Network) Send(from, to principal.ID, method string, arg []byte) types.RequestID {
+	n.t.Helper()
+	in := n.ingress(from, to, method, arg)
+	n.round(time.Millisecond, messaging.Batch{Ingress: []*messaging.Ingress{in}})
+	return in.ID
+}
+
+func (n *Network) ingress(from, to principal.ID, method string, arg []byte) *messaging.Ingress {
 	n.requests++
 	id := types.RequestID(sha256.Sum256(binary.BigEndian.AppendUint64(nil, n.requests)))
-	in := &messaging.Ingress{ID: id, Expiry: n.state.Time.Add(5 * time.Minute), Bytes: len(arg), Request: state.Request{
+	return &messaging.Ingress{ID: id, Expiry: n.state.Time.Add(5 * time.Minute), Bytes: len(arg), Request: state.Request{
 		Origin: state.Origin{Kind: state.FromUser, Sender: from, Request: id}, Receiver: to, Method: method, Arg: arg, Effective: to,
 	}}
-	n.round(time.Millisecond, in)
-	return id
 }
 
 // Result is the answer to a call; ok is false while there is none.
@@ -119,7 +197,7 @@ func (n *Network) Call(from, to principal.ID, method string, arg []byte) ([]byte
 		if reply, reject, ok := n.Result(id); ok {
 			return reply, reject
 		}
-		n.round(time.Second)
+		n.Tick(time.Second)
 	}
 	n.t.Fatalf("%s was not answered within %d rounds", method, maxRounds)
 	return nil, nil
@@ -127,7 +205,18 @@ func (n *Network) Call(from, to principal.ID, method string, arg []byte) ([]byte
 
 // Query makes a user's query call.
 func (n *Network) Query(from, to principal.ID, method string, arg []byte) ([]byte, *types.Reject) {
-	return n.executor.Query(execution.Query{Canister: to, Method: method, Arg: arg, Sender: from})
+	q := execution.Query{Canister: to, Method: method, Arg: arg, Sender: from}
+	if to.IsManagement() {
+		return n.executor.QueryManagement(q)
+	}
+	return n.executor.Query(q)
+}
+
+// Inspect asks whether the replica would take a user's call to the management canister
+// into a block.
+func (n *Network) Inspect(from principal.ID, method string, arg any) *types.Reject {
+	n.t.Helper()
+	return n.executor.InspectManagement(execution.Query{Method: method, Arg: Encode(n.t, arg), Sender: from})
 }
 
 // Manage calls the management canister with one argument and decodes its results.
@@ -195,15 +284,30 @@ func (n *Network) Create(by principal.ID) principal.ID {
 	return created.ID
 }
 
+// installArg is the argument of install_code.
+type installArg struct {
+	Mode     Mode         `candid:"mode"`
+	Canister principal.ID `candid:"canister_id"`
+	Module   []byte       `candid:"wasm_module"`
+	Arg      []byte       `candid:"arg"`
+}
+
 // InstallCode calls install_code.
 func (n *Network) InstallCode(by, canister principal.ID, mode Mode, module, arg []byte) *types.Reject {
 	n.t.Helper()
-	return n.Manage(by, "install_code", struct {
-		Mode     Mode         `candid:"mode"`
-		Canister principal.ID `candid:"canister_id"`
-		Module   []byte       `candid:"wasm_module"`
-		Arg      []byte       `candid:"arg"`
-	}{mode, canister, module, arg})
+	return n.Manage(by, "install_code", installArg{mode, canister, module, arg})
+}
+
+// SendInstall submits a call of install_code and returns its id.
+func (n *Network) SendInstall(by, canister principal.ID, mode Mode, module, arg []byte) types.RequestID {
+	n.t.Helper()
+	return n.SendAll(n.InstallCall(by, canister, mode, module, arg))[0]
+}
+
+// InstallCall is a call of install_code.
+func (n *Network) InstallCall(by, canister principal.ID, mode Mode, module, arg []byte) Call {
+	n.t.Helper()
+	return Call{by, principal.ID{}, "install_code", Encode(n.t, installArg{mode, canister, module, arg})}
 }
 
 // Install makes a canister and installs a module into it.
@@ -236,8 +340,23 @@ func (f *files) get(name string) (*heap.Memory, error) {
 	return m, err
 }
 
-func (f *files) Remove(id principal.ID) error {
-	for _, name := range []string{id.String() + ".heap", id.String() + ".stable"} {
+func (f *files) Remove(id principal.ID) error { return f.remove(id.String()) }
+
+func (f *files) Snapshot(id state.SnapshotID) (heap, stable *heap.Memory, err error) {
+	if heap, err = f.get(snapshotName(id) + ".heap"); err == nil {
+		stable, err = f.get(snapshotName(id) + ".stable")
+	}
+	return heap, stable, err
+}
+
+func (f *files) RemoveSnapshot(id state.SnapshotID) error { return f.remove(snapshotName(id)) }
+
+func snapshotName(id state.SnapshotID) string {
+	return fmt.Sprintf("%s.snapshot-%d", id.Canister, id.Number)
+}
+
+func (f *files) remove(id string) error {
+	for _, name := range []string{id + ".heap", id + ".stable"} {
 		if m := f.open[name]; m != nil {
 			delete(f.open, name)
 			if err := m.Remove(); err != nil {

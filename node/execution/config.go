@@ -10,8 +10,10 @@ package execution
 
 import (
 	"fmt"
+	"slices"
 
 	"portico/lightclient/principal"
+	"portico/node/state"
 	"portico/node/state/heap"
 	"portico/node/types"
 	"portico/node/wasm"
@@ -27,7 +29,16 @@ type Subnet struct {
 	FirstCanister, LastCanister uint64
 	// Provisional allows the provisional_* methods: development networks only.
 	Provisional bool
+	// Admins may create, list, start, stop, uninstall and delete canisters. Where there are
+	// any, creating a canister is free.
+	Admins []principal.ID
+	// Version and RegistryVersion are what subnet_info tells.
+	Version         string
+	RegistryVersion uint64
 }
+
+// IsAdmin reports whether id is one of the subnet's admins.
+func (s Subnet) IsAdmin(id principal.ID) bool { return slices.Contains(s.Admins, id) }
 
 // Hosts reports whether a canister id belongs to the subnet.
 func (s Subnet) Hosts(id types.CanisterID) bool {
@@ -41,6 +52,11 @@ type Memories interface {
 	Stable(id types.CanisterID) (*heap.Memory, error)
 	// Remove closes and deletes both.
 	Remove(id types.CanisterID) error
+	// Snapshot returns the heap and the stable memory of a snapshot, empty at first. They are
+	// part of checkpoints like the canisters' memories, on the same file system.
+	Snapshot(id state.SnapshotID) (heap, stable *heap.Memory, err error)
+	// RemoveSnapshot closes and deletes both.
+	RemoveSnapshot(id state.SnapshotID) error
 }
 
 // Parallel calls work(0), …, work(n-1), some at the same time, and returns when all have.
@@ -52,6 +68,11 @@ type Deps struct {
 	Engine   *wasm.Engine
 	Memories Memories
 	Parallel Parallel
+	// Limits of the subnet; the zero value means DefaultLimits.
+	Limits Limits
+	// QueryDeadline begins the time that a query call may take, with the queries that it
+	// makes, and returns a function that reports whether it is over. Nil sets no limit.
+	QueryDeadline func() func() bool
 }
 
 // Failure is the panic value when this machine could not do what it must.
@@ -93,6 +114,11 @@ const (
 	// maxCallsPerMessage bounds what one message may call.
 	maxCallsPerMessage = 2000
 
+	// HeapDeltaPerRound is how much of its memories a canister may change in each round on
+	// average: after more, it waits.
+	HeapDeltaPerRound = 75 * types.MiB
+
+	stableAccessPerQuery   = types.GiB
 	stableAccessPerMessage = 2 * types.GiB
 	stableAccessPerUpgrade = 8 * types.GiB
 )

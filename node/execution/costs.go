@@ -94,10 +94,15 @@ func (c Costs) Sign(_ ic0.SignScheme, key string) (types.Cycles, bool) {
 
 // IdlePerSecond is what a canister pays for storage and its compute allocation.
 func (c Costs) IdlePerSecond(k *state.Canister) types.Cycles {
-	memory := max(MemoryUsage(k), k.Settings.MemoryAllocation)
-	storage := types.CyclesOf(memory).Mul(storageGiBSecondCycles).Div(types.GiB)
-	compute := types.CyclesOf(computePercentSecond).Mul(k.Settings.ComputeAllocation)
-	return c.scale(storage.Add(compute))
+	memory, compute := c.idle(k, max(MemoryUsage(k), k.Settings.MemoryAllocation))
+	return memory.Add(compute)
+}
+
+// idle is what a canister pays by the second for so many bytes and its compute allocation.
+func (c Costs) idle(k *state.Canister, bytes uint64) (memory, compute types.Cycles) {
+	memory = types.CyclesOf(bytes).Mul(storageGiBSecondCycles).Div(types.GiB)
+	compute = types.CyclesOf(computePercentSecond).Mul(k.Settings.ComputeAllocation)
+	return c.scale(memory), c.scale(compute)
 }
 
 // IdlePerDay is IdlePerSecond for a day.
@@ -105,9 +110,33 @@ func (c Costs) IdlePerDay(k *state.Canister) types.Cycles {
 	return c.IdlePerSecond(k).Mul(secondsPerDay)
 }
 
-// FreezingThreshold is the balance below which a canister is frozen.
+// FreezingThreshold is the balance below which a canister is frozen: what it pays while idle
+// for the time that its settings say, without what is reserved for that already.
 func (c Costs) FreezingThreshold(k *state.Canister) types.Cycles {
-	return c.IdlePerSecond(k).Mul(k.Settings.FreezingThreshold)
+	return c.freezingThreshold(k, max(MemoryUsage(k), k.Settings.MemoryAllocation), k.Reserved)
+}
+
+// freezingThreshold is FreezingThreshold for a canister that stores or is allotted bytes.
+func (c Costs) freezingThreshold(k *state.Canister, bytes uint64, reserved types.Cycles) types.Cycles {
+	memory, compute := c.idle(k, bytes)
+	return memory.Add(compute).Mul(k.Settings.FreezingThreshold).Sub(reserved)
+}
+
+// maxReservationSeconds is for how long a canister pays ahead for storage that it takes when
+// the subnet is full.
+const maxReservationSeconds = 300_000_000
+
+// Reservation is what a canister sets aside for storing bytes more on a subnet that stores
+// so much already: nothing up to l.ReservationBytes, then growing in proportion to the
+// subnet's fill.
+func (c Costs) Reservation(bytes, stored uint64, l Limits) types.Cycles {
+	filled := min(stored+bytes, l.StorageBytes)
+	if filled <= l.ReservationBytes {
+		return types.Cycles{}
+	}
+	over, most := (filled-l.ReservationBytes)/types.KiB, max((l.StorageBytes-l.ReservationBytes)/types.KiB, 1)
+	seconds := types.CyclesOf(maxReservationSeconds).Mul(over).Div(most)
+	return c.scale(types.CyclesOf(bytes).Mul(storageGiBSecondCycles).Mul(seconds.Lo).Div(types.GiB))
 }
 
 // Frozen reports whether a canister has too few cycles to run.
@@ -139,5 +168,8 @@ func MemoryMetrics(k *state.Canister) Metrics {
 	}
 	// a chunk is charged as a whole one
 	m.Chunks = uint64(len(k.Chunks)) * maxChunkBytes
+	for _, s := range k.Snapshots {
+		m.Snapshots += s.Bytes()
+	}
 	return m
 }

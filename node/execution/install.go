@@ -3,7 +3,9 @@ package execution
 import (
 	"crypto/sha256"
 	"errors"
+	"iter"
 
+	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"
@@ -47,10 +49,19 @@ type Installation struct {
 // heap over upgrades.
 const enhancedPersistence = "enhanced-orthogonal-persistence"
 
-// Install installs code, all or nothing, and reports the instructions it took.
-func (x *Executor) Install(c *state.Canister, in Installation, now types.Time) (uint64, *types.Reject) {
+// InstallPerRound is how many instructions of installations a canister may use in each round
+// on average. One that used more cannot be installed again until the rounds have caught up.
+const InstallPerRound = sliceInstructions
+
+// installModule installs code, all or nothing, within the call m: in slices, one a round. Until it
+// ends the canister's state shows nothing of it.
+func (m *managed) installModule(c *state.Canister, in Installation) *types.Reject {
+	x := m.x
 	if rej := x.installable(c, in); rej != nil {
-		return 0, rej
+		return rej
+	}
+	if c.Install.Left(m.s.Height, InstallPerRound) >= InstallPerRound {
+		return types.Rejectf(types.ErrCanisterInstallRateLimited, "Canister %s is rate limited because it executed too many instructions in the previous install_code messages. Please retry installation after several minutes.", c.ID)
 	}
 	hash := types.Hash(sha256.Sum256(in.Module))
 	module, err := x.compile(hash, in.Module)
@@ -59,29 +70,135 @@ func (x *Executor) Install(c *state.Canister, in Installation, now types.Time) (
 		if !errors.As(err, &invalid) {
 			panic(&Failure{c.ID, err})
 		}
-		return 0, types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: %s", c.ID, invalid.Reason)
+		return types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: %s", c.ID, invalid.Reason)
 	}
 	if rej := x.persistable(c, in, module); rej != nil {
-		return 0, rej
+		return rej
+	}
+	prepaid := x.costs.Execution(maxInstallInstructions, module.Info().Memory64)
+	if threshold := x.costs.FreezingThreshold(c); c.Cycles.Sub(threshold).Cmp(prepaid) < 0 {
+		return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: installing code needs %s cycles above its freezing threshold of %s, but its balance is %s", c.ID, prepaid, threshold, c.Cycles)
 	}
 	x.Abandon(c.ID)
-	prepaid := x.costs.Execution(maxInstallInstructions, module.Info().Memory64)
-	if c.Cycles.Sub(x.costs.FreezingThreshold(c)).Cmp(prepaid) < 0 {
-		return 0, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: installing code needs %s cycles above its freezing threshold of %s, but its balance is %s", c.ID, prepaid, x.costs.FreezingThreshold(c), c.Cycles)
+	s := &installer{
+		x: x, c: c, l: x.open(c.ID), in: in, module: module, hash: hash, now: m.s.Time,
+		timer: c.Timer, data: c.CertifiedData, balance: c.Cycles.Sub(prepaid), prepaid: prepaid, request: m.r,
 	}
-	c.Cycles = c.Cycles.Sub(prepaid)
-	s := &installer{x: x, c: c, l: x.open(c.ID), in: in, module: module, hash: hash, now: now, timer: c.Timer, data: c.CertifiedData, balance: c.Cycles}
-	rej := s.run()
+	s.began = s.balance
+	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
+		s.pause = func() bool { return yield(struct{}{}) }
+		s.rej = s.run()
+	})
+	x.installing = s
+	return m.goOn(s)
+}
+
+// goOn runs a slice of the installation in progress.
+func (m *managed) goOn(s *installer) *types.Reject {
+	s.c = m.s.Edit(s.c.ID)
+	before := s.used
+	if s.slice != 0 {
+		before = s.slice
+	}
+	if _, more := s.next(); more {
+		m.out.Instructions += s.slice - before
+		m.out.Paused, m.pending = true, true
+		return nil
+	}
+	m.x.installing = nil
+	m.out.Instructions += s.used - before
+	rej := s.rej
 	if rej == nil {
-		s.apply()
-	} else {
-		s.l.rollback(c.ID)
-		s.l.dropInstance(c.ID)
+		rej = s.afford(m.s.Metrics.StateBytes)
 	}
-	cost := x.costs.Execution(s.used, module.Info().Memory64).Min(prepaid)
-	c.Cycles = c.Cycles.Add(prepaid.Sub(cost))
-	c.Consumed = c.Consumed.Add(cost)
-	return s.used, rej
+	var spent types.Cycles
+	cost := m.x.costs.Execution(s.used, s.module.Info().Memory64).Min(s.prepaid)
+	if rej == nil {
+		spent = cost.Add(s.began.Sub(s.balance))
+		if s.c.Cycles.Cmp(spent) < 0 {
+			rej = types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: while its code was being installed its balance went below the %s cycles that this spent", s.c.ID, spent)
+		}
+	}
+	if rej == nil {
+		s.c.Cycles = s.c.Cycles.Sub(spent)
+		s.c.Consume(state.UseBurned, s.burned)
+		s.c.Consume(state.UseInstructions, cost)
+		s.c.Reserved = s.c.Reserved.Add(s.reserved)
+		m.out.ChangedBytes += s.apply()
+	} else {
+		s.l.rollback(s.c.ID)
+		s.l.dropInstance(s.c.ID)
+		s.c.AppendLog(s.now, s.log)
+		cost = cost.Min(s.c.Cycles)
+		s.c.Cycles = s.c.Cycles.Sub(cost)
+		s.c.Consume(state.UseInstructions, cost)
+	}
+	s.c.Install = s.c.Install.Plus(s.used, m.s.Height, InstallPerRound)
+	if rej != nil {
+		return rej
+	}
+	return m.answer()
+}
+
+// Installing is the canister whose code is being installed over several rounds.
+func (x *Executor) Installing() (types.CanisterID, bool) {
+	if x.installing == nil {
+		return types.CanisterID{}, false
+	}
+	return x.installing.c.ID, true
+}
+
+// Installs reports whether a call to the management canister installs code.
+func Installs(r *state.Request) bool {
+	return r.Method == "install_code" || r.Method == "install_chunked_code"
+}
+
+// Holds reports whether a call to the management canister has to wait for the installation
+// in progress: it concerns the same canister, or installs code too.
+func (x *Executor) Holds(r *state.Request) bool {
+	s := x.installing
+	switch {
+	case s == nil || s.request == r:
+		return false
+	case Installs(r):
+		return true
+	}
+	var arg canisterArg
+	return marshal.Decode(r.Arg, &arg) == nil && arg.Canister == s.c.ID
+}
+
+// abandonInstall gives up the installation in progress; its call begins again.
+func (x *Executor) abandonInstall() {
+	s := x.installing
+	if s == nil {
+		return
+	}
+	x.installing = nil
+	s.stop()
+	s.l.rollback(s.c.ID)
+	s.l.dropInstance(s.c.ID)
+}
+
+// afford checks what the new code stores against the limits, and reserves cycles for it.
+func (s *installer) afford(stored uint64) *types.Reject {
+	after := s.after()
+	if limit := s.c.Settings.WasmMemoryLimit; limit != 0 && after.Code.HeapBytes > limit {
+		return wasmMemoryLimit(limit)
+	}
+	reserve, rej := s.x.storage(s.c, MemoryUsage(after), stored, s.balance)
+	s.balance, s.reserved = s.balance.Sub(reserve), reserve
+	return rej
+}
+
+// after is the canister with the new code and the memories as they are, for their sizes.
+func (s *installer) after() *state.Canister {
+	after := *s.c
+	after.Code = &state.Code{
+		Module: s.in.Module, Globals: make([]uint64, len(s.module.Info().Globals)),
+		HeapBytes: uint64(len(s.l.heap.Bytes())), CustomBytes: customBytes(s.module),
+	}
+	after.StableBytes = uint64(len(s.l.stable.Bytes()))
+	return &after
 }
 
 // installable checks that the mode fits the canister.
@@ -139,9 +256,19 @@ type installer struct {
 	instance *wasm.Instance
 	timer    uint64
 	data     []byte
-	balance  types.Cycles
-	used     uint64
+	used     uint64 // instructions, of the steps that ended
 	log      [][]byte
+	// balance is what the steps see, began what it was at first; the prepaid is not in it.
+	balance, began, prepaid types.Cycles
+	burned, reserved        types.Cycles
+
+	// It is a coroutine, as a turn is.
+	request *state.Request // that asked for it
+	next    func() (struct{}, bool)
+	stop    func()
+	pause   func() bool
+	slice   uint64 // instructions when it paused last
+	rej     *types.Reject
 }
 
 func (s *installer) run() *types.Reject {
@@ -177,14 +304,30 @@ func (s *installer) step(i *wasm.Instance, context ic0.Context, version uint64, 
 	env.Arg, env.Caller, env.Version = s.in.Arg, s.in.By.Sender, version
 	env.Timer, env.CertifiedData, env.Balance = s.timer, s.data, s.balance
 	env.Limits.MaxStableReadBytes, env.Limits.MaxStableWriteBytes = stableAccessPerUpgrade, stableAccessPerUpgrade
-	used, rej := s.x.runOn(i, s.c, s.l, env, maxInstallInstructions-s.used, f)
+	g := &grower{x: s.x, c: s.c, env: env}
+	if context != ic0.PreUpgrade {
+		g.c = s.after()
+	}
+	used, rej := s.x.runSlices(i, s.c, s.l, g, maxInstallInstructions-s.used, s.yield, f)
 	s.used += used
 	s.log = append(s.log, env.Log...)
 	if rej != nil {
 		return rej
 	}
 	s.timer, s.data, s.balance = env.Timer, env.CertifiedData, env.Balance
-	s.c.Consumed = s.c.Consumed.Add(env.Burned)
+	s.burned = s.burned.Add(env.Burned)
+	return nil
+}
+
+// yield pauses the installation when its slice is used up.
+func (s *installer) yield(used uint64) error {
+	if s.used+used-s.slice < sliceInstructions {
+		return nil
+	}
+	s.slice = s.used + used
+	if !s.pause() {
+		return errAbandoned
+	}
 	return nil
 }
 
@@ -216,25 +359,29 @@ var changeKinds = map[InstallMode]state.ChangeKind{
 	Install: state.ChangeInstall, Reinstall: state.ChangeReinstall, Upgrade: state.ChangeUpgrade,
 }
 
-// apply makes a successful installation the canister's state.
-func (s *installer) apply() {
+// apply makes a successful installation the canister's state, and returns how many bytes of
+// memories changed.
+func (s *installer) apply() (changed uint64) {
 	c := s.c
-	s.l.commit(c)
+	changed = s.l.commit(c)
 	code := &state.Code{
 		ModuleHash: s.hash, Module: s.in.Module, Globals: s.instance.Globals(),
 		HeapBytes: uint64(len(s.l.heap.Bytes())), CustomBytes: customBytes(s.module),
 	}
-	c.Code, c.CertifiedData, c.Timer, c.Cycles = code, s.data, s.timer, s.balance
+	c.Code, c.CertifiedData, c.Timer = code, s.data, s.timer
 	if s.in.Mode != Upgrade {
 		c.Log = nil
+		c.LowMemory = state.LowMemoryNotReached
 	}
 	c.AppendLog(s.now, s.log)
 	c.Version++
 	c.Installed = s.now
+	watchLowMemory(c)
 	c.Record(state.Change{
 		Time: s.now, Version: c.Version, By: s.in.By.Sender, ByCanister: s.in.By.Kind == state.FromCanister,
 		ByVersion: s.in.ByVersion, Kind: changeKinds[s.in.Mode], ModuleHash: s.hash,
 	})
+	return changed
 }
 
 func customBytes(m *wasm.Module) uint64 {
@@ -251,6 +398,7 @@ func (x *Executor) Uninstall(c *state.Canister) (out Output) {
 	x.erase(c.ID)
 	c.StableBytes = 0
 	c.Code, c.CertifiedData, c.Timer, c.Chunks, c.Log = nil, nil, 0, nil, nil
+	c.LowMemory = state.LowMemoryNotReached
 	for _, id := range sortedIDs(c.Contexts) {
 		ctx := c.Contexts[id]
 		if !ctx.Responded {

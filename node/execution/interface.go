@@ -201,6 +201,15 @@ type detailsResult struct {
 	Uninstall   bool               `candid:"code_uninstall,variant"`
 	Deployment  *deploymentResult  `candid:"code_deployment,variant"`
 	Controllers *controllersResult `candid:"controllers_change,variant"`
+	Loaded      *loadedResult      `candid:"load_snapshot,variant"`
+}
+
+type loadedResult struct {
+	From    *principal.ID  `candid:"from_canister_id"`
+	ID      []byte         `candid:"snapshot_id"`
+	Version uint64         `candid:"canister_version"`
+	Taken   uint64         `candid:"taken_at_timestamp"`
+	Source  snapshotSource `candid:"source"`
 }
 
 type creationResult struct {
@@ -221,4 +230,73 @@ type deploymentMode struct {
 
 type controllersResult struct {
 	Controllers []principal.ID `candid:"controllers"`
+}
+
+type metadataArg struct {
+	Canister principal.ID `candid:"canister_id"`
+	Name     string       `candid:"name"`
+}
+
+type metadataResult struct {
+	Value []byte `candid:"value"`
+}
+
+type metricsResult struct {
+	Consumed consumedResult `candid:"cycles_consumed"`
+}
+
+type consumedResult struct {
+	Memory       *big.Int `candid:"memory"`
+	Compute      *big.Int `candid:"compute_allocation"`
+	Ingress      *big.Int `candid:"ingress_induction"`
+	Instructions *big.Int `candid:"instructions"`
+	Transmission *big.Int `candid:"request_and_response_transmission"`
+	Uninstall    *big.Int `candid:"uninstall"`
+	Creation     *big.Int `candid:"canister_creation"`
+	Outcalls     *big.Int `candid:"http_outcalls"`
+	Burned       *big.Int `candid:"burned_cycles"`
+}
+
+type logRecordResult struct {
+	Index   uint64 `candid:"idx"`
+	Time    uint64 `candid:"timestamp_nanos"`
+	Content []byte `candid:"content"`
+}
+
+type logsResult struct {
+	Records []logRecordResult `candid:"canister_log_records"`
+}
+
+type rangeResult struct {
+	Start principal.ID `candid:"start"`
+	End   principal.ID `candid:"end"`
+}
+
+type listResult struct {
+	Canisters []rangeResult `candid:"canisters"`
+}
+
+type subnetArg struct {
+	Subnet principal.ID `candid:"subnet_id"`
+}
+
+type subnetInfoResult struct {
+	Version  string `candid:"replica_version"`
+	Registry uint64 `candid:"registry_version"`
+}
+
+type nodeMetricsArg struct {
+	Subnet principal.ID `candid:"subnet_id"`
+	From   uint64       `candid:"start_at_timestamp_nanos"`
+}
+
+type nodeMetricsResult struct {
+	Node     principal.ID `candid:"node_id"`
+	Proposed uint64       `candid:"num_blocks_proposed_total"`
+	Failed   uint64       `candid:"num_block_failures_total"`
+}
+
+type dayResult struct {
+	Time  uint64              `candid:"timestamp_nanos"`
+	Nodes []nodeMetricsResult `candid:"node_metrics"`
 }

@@ -29,14 +29,18 @@ func (m *managed) createCanister() *types.Reject {
 		return rej
 	}
 	cost := m.x.costs.CreateCanister()
+	if len(m.x.deps.Subnet.Admins) > 0 {
+		cost = types.Cycles{}
+	}
 	if m.r.Cycles.Cmp(cost) < 0 {
 		return types.Rejectf(types.ErrInsufficientCreateCycles, "Creating a canister requires a fee of %s that is deducted from the canister's initial balance but only %s cycles were received with the create_canister request.", cost, m.r.Cycles)
 	}
-	if rej := m.create(nil, m.r.Cycles.Sub(cost), arg.Settings, arg.SenderVersion); rej != nil {
+	c, rej := m.create(nil, m.r.Cycles.Sub(cost), arg.Settings, arg.SenderVersion)
+	if rej != nil {
 		return rej
 	}
 	m.refund = types.Cycles{}
-	m.s.Metrics.GoneCycles = m.s.Metrics.GoneCycles.Add(cost)
+	c.Consume(state.UseCreation, cost)
 	return nil
 }
 
@@ -52,42 +56,68 @@ func (m *managed) provisionalCreate() *types.Reject {
 	if arg.Amount != nil {
 		cycles = types.CyclesOfBig(*arg.Amount)
 	}
-	return m.create(arg.SpecifiedID, cycles, arg.Settings, arg.SenderVersion)
+	if _, rej = m.create(arg.SpecifiedID, cycles, arg.Settings, arg.SenderVersion); rej != nil {
+		return rej
+	}
+	m.mint(cycles)
+	return nil
 }
 
-// create makes a canister and answers with its id.
-func (m *managed) create(wanted *principal.ID, cycles types.Cycles, settings *settingsArg, byVersion *uint64) *types.Reject {
-	subnet := m.x.deps.Subnet
-	var id principal.ID
-	switch {
-	case wanted == nil:
-		for id = principal.Canister(m.s.NextCanister); m.s.Canister(id) != nil; id = principal.Canister(m.s.NextCanister) {
-			m.s.NextCanister++
-		}
-		if !subnet.Hosts(id) {
-			return types.Rejectf(types.ErrMaxNumberOfCanistersReached, "the subnet %s has no canister ids left", subnet.ID)
-		}
-		m.s.NextCanister++
-	case !subnet.Hosts(*wanted):
-		return types.Rejectf(types.ErrCanisterRejectedMessage, "The specified id %s is not in the canister ranges of subnet %s", *wanted, subnet.ID)
-	case m.s.Canister(*wanted) != nil:
-		return types.Rejectf(types.ErrCanisterIDAlreadyExists, "Canister %s is already installed", *wanted)
-	default:
-		id = *wanted
+// mint counts cycles that come from nowhere, as on development networks.
+func (m *managed) mint(cycles types.Cycles) {
+	m.s.Metrics.MintedCycles = m.s.Metrics.MintedCycles.Add(cycles)
+}
+
+// create makes a canister and answers with its id. An id is used up only if it succeeds.
+func (m *managed) create(wanted *principal.ID, cycles types.Cycles, settings *settingsArg, byVersion *uint64) (*state.Canister, *types.Reject) {
+	id, next, rej := m.newID(wanted)
+	if rej != nil {
+		return nil, rej
 	}
 	c := state.NewCanister(id, m.s.Time)
 	c.Cycles = cycles
 	c.Settings = defaultSettings(m.r.Origin.Sender)
 	if settings != nil {
 		if _, rej := m.apply(c, settings); rej != nil {
-			return rej
+			return nil, rej
 		}
 	}
 	m.s.Add(c)
+	m.s.NextCanister = next
 	change := m.change(c, state.ChangeCreation, byVersion)
 	change.Controllers = c.Settings.Controllers
+	if vars := c.Settings.EnvVars; len(vars) > 0 {
+		hash := envVarsHash(vars)
+		change.EnvVars = &hash
+	}
 	c.Record(change)
-	return m.answer(canisterArg{id})
+	m.answer(canisterArg{id})
+	return c, nil
+}
+
+// newID chooses the id of a new canister, and the index from which the next choice begins.
+func (m *managed) newID(wanted *principal.ID) (id principal.ID, next uint64, rej *types.Reject) {
+	subnet, next := m.x.deps.Subnet, m.s.NextCanister
+	if wanted == nil {
+		for id = principal.Canister(next); m.s.Canister(id) != nil; id = principal.Canister(next) {
+			next++
+		}
+		if !subnet.Hosts(id) {
+			return id, next, types.Rejectf(types.ErrMaxNumberOfCanistersReached, "the subnet %s has no canister ids left", subnet.ID)
+		}
+		return id, next + 1, nil
+	}
+	index, _ := wanted.CanisterIndex()
+	switch {
+	case !subnet.Hosts(*wanted):
+		return id, next, types.Rejectf(types.ErrCanisterRejectedMessage, "The specified id %s is not in the canister ranges of subnet %s", *wanted, subnet.ID)
+	case m.s.Canister(*wanted) != nil:
+		return id, next, types.Rejectf(types.ErrCanisterIDAlreadyExists, "Canister %s is already installed", *wanted)
+	case index < next:
+		return id, next, types.Rejectf(types.ErrCanisterIDAlreadyExists, "The specified id %s was the id of a canister that was deleted, and is never given out again", *wanted)
+	default:
+		return *wanted, next, nil
+	}
 }
 
 func (m *managed) provisionalTopUp() *types.Reject {
@@ -99,7 +129,9 @@ func (m *managed) provisionalTopUp() *types.Reject {
 	if rej != nil {
 		return rej
 	}
-	c.Cycles = c.Cycles.Add(types.CyclesOfBig(arg.Amount))
+	amount := types.CyclesOfBig(arg.Amount).Min(types.MaxCycles().Sub(c.Cycles))
+	m.mint(amount)
+	c.Credit(amount)
 	return m.answer()
 }
 
@@ -108,13 +140,13 @@ func (m *managed) depositCycles() *types.Reject {
 	if rej != nil {
 		return rej
 	}
-	c.Cycles = c.Cycles.Add(m.r.Cycles)
+	c.Credit(m.r.Cycles)
 	m.refund = types.Cycles{}
 	return m.answer()
 }
 
 func (m *managed) rawRand() *types.Reject {
-	m.s.AwaitingRandomness = append(m.s.AwaitingRandomness, m.r.Origin)
+	m.s.AwaitingRandomness = append(m.s.AwaitingRandomness, m.r)
 	m.pending = true
 	return nil
 }
@@ -136,6 +168,7 @@ func (m *managed) updateSettings() *types.Reject {
 		return rej
 	}
 	c.Version++
+	watchLowMemory(c)
 	if controllersChanged {
 		change := m.change(c, state.ChangeControllers, arg.SenderVersion)
 		change.Controllers = c.Settings.Controllers
@@ -170,12 +203,7 @@ func (m *managed) install(c *state.Canister, mode modeArg, module, arg []byte, b
 		in.Mode = Upgrade
 		in.options(*mode.Upgrade)
 	}
-	used, rej := m.x.Install(c, in, m.s.Time)
-	m.out.Instructions += used
-	if rej != nil {
-		return rej
-	}
-	return m.answer()
+	return m.installModule(c, in)
 }
 
 // options takes over the options of an upgrade; o may be nil.
@@ -208,9 +236,12 @@ func (m *managed) installChunkedCode() *types.Reject {
 			return rej
 		}
 	}
+	if len(arg.Chunks) > maxChunks {
+		return types.Rejectf(types.ErrInvalidManagementPayload, "chunk_hashes_list: a module is made of at most %d chunks, not %d", maxChunks, len(arg.Chunks))
+	}
 	var module []byte
 	for _, h := range arg.Chunks {
-		i, ok := findChunk(store, h.Hash)
+		i, ok := findChunk(store.Chunks, h.Hash)
 		if !ok {
 			return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Chunk hash %x was not found in the store of canister %s", h.Hash, store.ID)
 		}
@@ -232,8 +263,8 @@ func (m *managed) chunkStore(id principal.ID) (*state.Canister, *types.Reject) {
 	return m.controlled(id)
 }
 
-func findChunk(c *state.Canister, hash []byte) (int, bool) {
-	return slices.BinarySearchFunc(c.Chunks, hash, func(k state.Chunk, h []byte) int { return bytes.Compare(k.Hash[:], h) })
+func findChunk(chunks []state.Chunk, hash []byte) (int, bool) {
+	return slices.BinarySearchFunc(chunks, hash, func(k state.Chunk, h []byte) int { return bytes.Compare(k.Hash[:], h) })
 }
 
 func (m *managed) uploadChunk() *types.Reject {
@@ -245,23 +276,33 @@ func (m *managed) uploadChunk() *types.Reject {
 	if rej != nil {
 		return rej
 	}
-	if len(arg.Chunk) > maxChunkBytes {
-		return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk size %d exceeds the maximum chunk size of %d", len(arg.Chunk), maxChunkBytes)
+	chunks, rej := m.storeChunk(c, c.Chunks, arg.Chunk)
+	if rej != nil {
+		return rej
 	}
+	c.Chunks = chunks
 	hash := sha256.Sum256(arg.Chunk)
-	if i, ok := findChunk(c, hash[:]); !ok {
-		if len(c.Chunks) == maxChunks {
-			return types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk store has already reached maximum capacity of %d chunks", maxChunks)
-		}
-		cost := m.x.costs.instructions(perUploadedChunkInstrs, false)
-		if c.Cycles.Sub(m.x.costs.FreezingThreshold(c)).Cmp(cost) < 0 {
-			return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: uploading a chunk costs %s cycles", c.ID, cost)
-		}
-		c.Cycles, c.Consumed = c.Cycles.Sub(cost), c.Consumed.Add(cost)
-		// the argument's bytes go with the message; the chunk stays
-		c.Chunks = slices.Insert(c.Chunks, i, state.Chunk{Hash: hash, Data: bytes.Clone(arg.Chunk)})
-	}
 	return m.answer(chunkHash{hash[:]})
+}
+
+// storeChunk returns chunks, which a canister pays for, with one more; they stay as they are.
+func (m *managed) storeChunk(c *state.Canister, chunks []state.Chunk, chunk []byte) ([]state.Chunk, *types.Reject) {
+	if len(chunk) > maxChunkBytes {
+		return nil, types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk size %d exceeds the maximum chunk size of %d", len(chunk), maxChunkBytes)
+	}
+	hash := sha256.Sum256(chunk)
+	i, ok := findChunk(chunks, hash[:])
+	if ok {
+		return chunks, nil
+	}
+	if len(chunks) == maxChunks {
+		return nil, types.Rejectf(types.ErrCanisterContractViolation, "Error from Wasm chunk store: Wasm chunk store has already reached maximum capacity of %d chunks", maxChunks)
+	}
+	if rej := m.pay(c, perUploadedChunkInstrs, MemoryUsage(c)+maxChunkBytes); rej != nil {
+		return nil, rej
+	}
+	// the argument's bytes go with the message; the chunk stays
+	return slices.Insert(slices.Clone(chunks), i, state.Chunk{Hash: hash, Data: bytes.Clone(chunk)}), nil
 }
 
 func (m *managed) clearChunkStore() *types.Reject {
@@ -278,11 +319,15 @@ func (m *managed) storedChunks() *types.Reject {
 	if rej != nil {
 		return rej
 	}
+	return m.answer(hashesOf(c.Chunks))
+}
+
+func hashesOf(chunks []state.Chunk) []chunkHash {
 	hashes := []chunkHash{}
-	for _, chunk := range c.Chunks {
+	for _, chunk := range chunks {
 		hashes = append(hashes, chunkHash{chunk.Hash[:]})
 	}
-	return m.answer(hashes)
+	return hashes
 }
 
 func (m *managed) uninstallCode() *types.Reject {
@@ -290,7 +335,7 @@ func (m *managed) uninstallCode() *types.Reject {
 	if rej != nil {
 		return rej
 	}
-	c, rej := m.controlled(arg.Canister)
+	c, rej := m.administered(arg.Canister)
 	if rej != nil {
 		return rej
 	}
@@ -303,12 +348,12 @@ func (m *managed) uninstallCode() *types.Reject {
 }
 
 func (m *managed) startCanister() *types.Reject {
-	c, rej := m.target(m.controlled)
+	c, rej := m.target(m.administered)
 	if rej != nil {
 		return rej
 	}
 	for _, stop := range c.Stops {
-		m.out.answer(stop.Origin, nil, types.Rejectf(types.ErrCanisterStoppingCancelled, "Canister %s's stop request was cancelled because it was started.", c.ID), types.Cycles{})
+		m.out.answer(stop.Origin, nil, types.Rejectf(types.ErrCanisterStoppingCancelled, "Canister %s's stop request was cancelled because it was started.", c.ID), stop.Cycles)
 	}
 	c.Stops, c.Status = nil, state.Running
 	c.Version++
@@ -316,7 +361,7 @@ func (m *managed) startCanister() *types.Reject {
 }
 
 func (m *managed) stopCanister() *types.Reject {
-	c, rej := m.target(m.controlled)
+	c, rej := m.target(m.administered)
 	if rej != nil {
 		return rej
 	}
@@ -325,7 +370,7 @@ func (m *managed) stopCanister() *types.Reject {
 		return m.answer()
 	}
 	c.Status = state.Stopping
-	c.Stops = append(c.Stops, state.Stop{Origin: m.r.Origin, Deadline: m.s.Time.Add(stopTimeout)})
+	c.Stops = append(c.Stops, state.Stop{Origin: m.r.Origin, Cycles: m.r.Cycles, Deadline: m.s.Time.Add(stopTimeout)})
 	m.pending = true
 	return nil
 }
@@ -336,7 +381,7 @@ func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
 		c.Status = state.Stopped
 		c.Version++
 		for _, stop := range c.Stops {
-			out.answer(stop.Origin, emptyReply(), nil, types.Cycles{})
+			out.answer(stop.Origin, emptyReply(), nil, stop.Cycles)
 		}
 		c.Stops = nil
 		return out
@@ -345,7 +390,7 @@ func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
 		if stop.Deadline > now {
 			return false
 		}
-		out.answer(stop.Origin, nil, types.Rejectf(types.ErrStopCanisterRequestTimeout, "Stop canister request timed out: canister %s still has open calls", c.ID), types.Cycles{})
+		out.answer(stop.Origin, nil, types.Rejectf(types.ErrStopCanisterRequestTimeout, "Stop canister request timed out: canister %s still has open calls", c.ID), stop.Cycles)
 		return true
 	})
 	return out
@@ -355,7 +400,7 @@ func (x *Executor) FinishStop(c *state.Canister, now types.Time) (out Output) {
 func emptyReply() []byte { return []byte("DIDL\x00\x00") }
 
 func (m *managed) deleteCanister() *types.Reject {
-	c, rej := m.target(m.controlled)
+	c, rej := m.target(m.administered)
 	switch {
 	case rej != nil:
 		return rej
@@ -366,27 +411,11 @@ func (m *managed) deleteCanister() *types.Reject {
 	case len(c.Inbox) > 0:
 		return types.Rejectf(types.ErrCanisterQueueNotEmpty, "Canister %s has messages in its queues and cannot be deleted now. Please retry after some time", c.ID)
 	}
-	m.s.Metrics.GoneCycles = m.s.Metrics.GoneCycles.Add(c.Consumed).Add(c.Cycles)
+	m.x.dropSnapshots(c)
+	m.s.Metrics.GoneCycles = m.s.Metrics.GoneCycles.Add(c.Consumed).Add(c.Cycles).Add(c.Reserved)
 	m.s.Delete(c.ID)
 	m.x.erase(c.ID)
 	return m.answer()
-}
-
-// ChargeIdle makes a canister pay for its storage; one that cannot is uninstalled.
-func (x *Executor) ChargeIdle(c *state.Canister, nanos uint64) (out Output) {
-	cost := x.costs.IdlePerSecond(c).Mul(nanos).Div(nanosPerSecond)
-	c.Consumed = c.Consumed.Add(cost.Min(c.Cycles))
-	if c.Cycles.Cmp(cost) >= 0 {
-		c.Cycles = c.Cycles.Sub(cost)
-		return out
-	}
-	c.Cycles = types.Cycles{}
-	if c.Code != nil {
-		out = x.Uninstall(c)
-		c.Settings.ComputeAllocation, c.Settings.MemoryAllocation = 0, 0
-		c.Record(state.Change{Version: c.Version, Kind: state.ChangeUninstall, ByCanister: true})
-	}
-	return out
 }
 
 func nat(n uint64) *big.Int { return new(big.Int).SetUint64(n) }

@@ -12,29 +12,45 @@ import (
 	"portico/node/wasm/instrument"
 )
 
+// Moment is when a message runs.
+type Moment struct {
+	Time   types.Time
+	Height types.Height
+}
+
 // Step goes on with the message at the head of a canister's queue: it runs one slice of
 // it, and takes it out of the queue when it ends. Until then the canister's state shows
-// nothing of it, so that a message may be abandoned and begun again.
-func (x *Executor) Step(c *state.Canister, now types.Time) (out Output, paused bool) {
+// nothing of it, so that a message may be abandoned and begun again. What the slice takes
+// of the subnet's limits is taken from room.
+func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, paused bool) {
 	l := x.open(c.ID)
 	t := l.turn
 	var before uint64
 	if t == nil {
-		if t = x.begin(c, l, now, &out); t == nil {
+		if t = x.begin(c, l, now.Time, &out); t == nil {
 			c.Inbox = c.Inbox[1:]
 			return out, false
 		}
-		l.turn = t
+		x.setTurn(c.ID, l, t)
 	} else {
 		before = t.used
 	}
+	t.calls.c, t.calls.room, t.grower.c, t.grower.room = c, room, c, room
 	if t.resume() {
 		out.Instructions = t.used - before
 		return out, true
 	}
-	l.turn = nil
+	x.release(t.runner)
+	x.setTurn(c.ID, l, nil)
+	if c.Inbox[0].Task == state.LowWasmMemory {
+		c.LowMemory = state.LowMemoryExecuted
+	}
 	c.Inbox = c.Inbox[1:]
-	x.end(c, l, t, &out)
+	out.ChangedBytes = x.end(c, l, t, &out)
+	x.queueLowMemory(c)
+	if out.ChangedBytes > 0 {
+		c.Heap = c.Heap.Plus(out.ChangedBytes, now.Height, HeapDeltaPerRound)
+	}
 	out.Instructions, out.Messages = t.outcome.Instructions-before, 1
 	return out, false
 }
@@ -45,7 +61,7 @@ func (x *Executor) begin(c *state.Canister, l *live, now types.Time, out *Output
 	case in.Request != nil:
 		return x.beginRequest(c, l, in.Request, now, out)
 	case in.Response != nil:
-		return x.beginResponse(c, l, in.Response, now)
+		return x.beginResponse(c, l, in.Response, now, out)
 	default:
 		return x.beginTask(c, l, in.Task, now)
 	}
@@ -53,6 +69,16 @@ func (x *Executor) begin(c *state.Canister, l *live, now types.Time, out *Output
 
 // beginRequest prepares a call.
 func (x *Executor) beginRequest(c *state.Canister, l *live, r *state.Request, now types.Time, out *Output) *turn {
+	if d := r.Origin.Deadline; d != 0 && d < now {
+		// its caller has been told that it timed out, and waits no more
+		out.Lost = out.Lost.Add(r.Cycles)
+		return nil
+	}
+	rej := expired(r, now)
+	if rej != nil {
+		out.Reject(r, rej)
+		return nil
+	}
 	method, rej := x.callable(c, r)
 	if rej != nil {
 		out.Reject(r, rej)
@@ -63,47 +89,62 @@ func (x *Executor) beginRequest(c *state.Canister, l *live, r *state.Request, no
 		context = ic0.ReplicatedQuery
 	}
 	env := x.env(c, context, now)
-	env.Arg, env.Caller, env.Deadline = r.Arg, r.Origin.Sender, r.Origin.Deadline
+	env.Arg, env.Caller = r.Arg, r.Origin.Sender
 	env.CallerInfo, env.CallerSigner = r.CallerInfo, r.CallerSigner.Bytes()
 	env.Available = r.Cycles
-	prepaid := x.executionPrice(c)
+	limit := uint64(maxUpdateInstructions)
+	if context == ic0.Update {
+		env.Deadline = r.Origin.Deadline
+	} else {
+		limit = maxQueryInstructions
+		env.Limits.MaxStableReadBytes, env.Limits.MaxStableWriteBytes = stableAccessPerQuery, stableAccessPerQuery
+	}
+	prepaid := x.executionPrice(c, limit)
 	if liquid := c.Cycles.Sub(env.FreezingThreshold); liquid.Cmp(prepaid) < 0 {
 		out.Reject(r, types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: please top up the canister with at least %s additional cycles", c.ID, prepaid.Sub(liquid)))
 		return nil
 	}
 	env.Balance = c.Cycles.Sub(prepaid)
-	t := x.newTurn(c, l, env, exported(method.Export()))
+	t := x.newTurn(c, l, env, limit, exported(method.Export()))
 	t.request, t.prepaid = r, prepaid
 	return t
 }
 
-// beginResponse prepares the callback of a call.
-func (x *Executor) beginResponse(c *state.Canister, l *live, r *state.Response, now types.Time) *turn {
-	cb := c.Callbacks[r.Callback]
-	if cb == nil {
-		// a bounded-wait call that has timed out: its late response is dropped with its cycles
+// expired rejects an ingress message that waited until after its expiry.
+func expired(r *state.Request, now types.Time) *types.Reject {
+	if r.Expiry == 0 || r.Expiry >= now {
 		return nil
 	}
-	if ctx := c.Contexts[cb.Context]; ctx.Deleted {
-		c.Cycles = c.Cycles.Add(r.Refund).Add(cb.Reserved)
+	return types.Rejectf(types.ErrIngressMessageTimeout, "Ingress message %x timed out waiting to start executing.", r.Origin.Request)
+}
+
+// beginResponse prepares the callback of a call.
+func (x *Executor) beginResponse(c *state.Canister, l *live, r *state.Response, now types.Time, out *Output) *turn {
+	cb := c.Callbacks[r.Callback]
+	if cb == nil {
+		out.Lost = out.Lost.Add(r.Refund)
+		return nil
+	}
+	ctx := c.Contexts[cb.Context]
+	if ctx.Deleted {
+		c.Credit(r.Refund.Add(cb.Reserved))
 		x.closeCallback(c, r.Callback)
 		return nil
 	}
-	env := x.callbackEnv(c, c.Contexts[cb.Context], r, now)
-	env.Balance = c.Cycles.Add(x.responseCredit(c, cb, r))
+	env := x.callbackEnv(c, ctx, r, now)
+	price := x.executionPrice(c, maxUpdateInstructions)
+	if price.Cmp(cb.Reserved) > 0 {
+		// new code with a larger memory may cost more than what the old code set aside
+		price = cb.Reserved
+	}
+	env.Balance = c.Cycles.Add(r.Refund).Add(cb.Reserved.Sub(price).Sub(x.transmission(r)))
 	closure := cb.Reply
 	if r.Reject != nil {
 		closure = cb.Reject
 	}
-	t := x.newTurn(c, l, env, tableEntry(closure))
-	t.response, t.prepaid = r, x.executionPrice(c)
+	t := x.newTurn(c, l, env, maxUpdateInstructions, tableEntry(closure))
+	t.response, t.prepaid = r, price
 	return t
-}
-
-// responseCredit is what a canister gets when a response arrives: the cycles that
-// come back, and what was reserved but is not needed to transmit it and run its callback.
-func (x *Executor) responseCredit(c *state.Canister, cb *state.Callback, r *state.Response) types.Cycles {
-	return r.Refund.Add(cb.Reserved.Sub(x.executionPrice(c)).Sub(x.transmission(r)))
 }
 
 // transmission is the price of a response's bytes.
@@ -148,7 +189,22 @@ func (x *Executor) closeCallback(c *state.Canister, id uint64) *state.CallContex
 	return ctx
 }
 
-var taskExports = map[state.Task]string{state.Heartbeat: "canister_heartbeat", state.GlobalTimer: "canister_global_timer"}
+var taskExports = map[state.Task]string{
+	state.Heartbeat: "canister_heartbeat", state.GlobalTimer: "canister_global_timer", state.LowWasmMemory: "canister_on_low_wasm_memory",
+}
+
+// Wakes says when a canister has system tasks to run: eager is in every round, timer at a
+// time, 0 for none.
+func (x *Executor) Wakes(c *state.Canister) (eager bool, timer types.Time) {
+	if c.Code == nil || c.Status != state.Running {
+		return false, 0
+	}
+	info := x.Module(c.ID, c.Code).Info()
+	if info.GlobalTimer {
+		timer = types.Time(c.Timer)
+	}
+	return info.Heartbeat || (info.OnLowWasmMemory && c.LowMemory == state.LowMemoryReady), timer
+}
 
 // DueTasks lists the system tasks that a canister has to run at a time.
 func (x *Executor) DueTasks(c *state.Canister, now types.Time) []state.Task {
@@ -157,6 +213,9 @@ func (x *Executor) DueTasks(c *state.Canister, now types.Time) []state.Task {
 	}
 	var due []state.Task
 	info := x.Module(c.ID, c.Code).Info()
+	if info.OnLowWasmMemory && c.LowMemory == state.LowMemoryReady {
+		due = append(due, state.LowWasmMemory)
+	}
 	if info.GlobalTimer && c.Timer != 0 && types.Time(c.Timer) <= now {
 		due = append(due, state.GlobalTimer)
 	}
@@ -174,7 +233,7 @@ func (x *Executor) beginTask(c *state.Canister, l *live, task state.Task, now ty
 	}
 	env := x.env(c, ic0.Task, now)
 	env.Responded = true
-	prepaid := x.executionPrice(c)
+	prepaid := x.executionPrice(c, maxUpdateInstructions)
 	if c.Cycles.Sub(env.FreezingThreshold).Cmp(prepaid) < 0 {
 		return nil
 	}
@@ -182,14 +241,14 @@ func (x *Executor) beginTask(c *state.Canister, l *live, task state.Task, now ty
 		c.Timer, env.Timer = 0, 0
 	}
 	env.Balance = c.Cycles.Sub(prepaid)
-	t := x.newTurn(c, l, env, exported(taskExports[task]))
+	t := x.newTurn(c, l, env, maxUpdateInstructions, exported(taskExports[task]))
 	t.prepaid = prepaid
 	return t
 }
 
 // executionPrice is the price of the longest execution.
-func (x *Executor) executionPrice(c *state.Canister) types.Cycles {
-	return x.costs.Execution(maxUpdateInstructions, x.Module(c.ID, c.Code).Info().Memory64)
+func (x *Executor) executionPrice(c *state.Canister, limit uint64) types.Cycles {
+	return x.costs.Execution(limit, x.Module(c.ID, c.Code).Info().Memory64)
 }
 
 // callable finds the method that a request calls, if the canister takes calls.
@@ -236,24 +295,11 @@ func (x *Executor) env(c *state.Canister, context ic0.Context, now types.Time) *
 			MaxReplyBytes: maxReplyBytes, MaxCallPayloadBytes: maxCallBytes, MaxStableBytes: maxStableBytes,
 			MaxStableReadBytes: stableAccessPerMessage, MaxStableWriteBytes: stableAccessPerMessage, MaxCalls: maxCallsPerMessage,
 		},
-		QueueFull:  func(callee principal.ID, pending int) bool { return c.Pending[callee]+pending >= maxQueuedCalls },
-		GrowStable: func(_, to uint64) error { return growth(c, to-c.StableBytes) },
 	}
 	for _, v := range c.Settings.EnvVars {
 		env.EnvVars = append(env.EnvVars, ic0.EnvVar(v))
 	}
 	return env
-}
-
-var errMemoryAllocation = errors.New("the memory allocation is used up")
-
-// growth checks that a canister may store so many bytes more. Without a memory
-// allocation it may grow while the subnet has room.
-func growth(c *state.Canister, more uint64) error {
-	if a := c.Settings.MemoryAllocation; a > 0 && MemoryUsage(c)+more > a {
-		return errMemoryAllocation
-	}
-	return nil
 }
 
 // An entryPoint calls a function of an instance.
@@ -269,29 +315,21 @@ func tableEntry(f state.Closure) entryPoint {
 
 // runOn calls into a canister without a pause. A trap rolls its memories back and gives
 // the reject that the caller sees; otherwise they hold the changes uncommitted.
-func (x *Executor) runOn(i *wasm.Instance, c *state.Canister, l *live, env *ic0.Env, limit uint64, f entryPoint) (uint64, *types.Reject) {
-	env.Stable = l.stable
-	out := f(i, &wasm.Call{Env: env, Limit: limit, Grow: heapGrowth(c, env)})
+func (x *Executor) runOn(i *wasm.Instance, c *state.Canister, l *live, g *grower, limit uint64, f entryPoint) (uint64, *types.Reject) {
+	return x.runSlices(i, c, l, g, limit, nil, f)
+}
+
+// runSlices is runOn with a function that is called about every 2,000,000 instructions.
+func (x *Executor) runSlices(i *wasm.Instance, c *state.Canister, l *live, g *grower, limit uint64, yield func(used uint64) error, f entryPoint) (uint64, *types.Reject) {
+	env := g.env
+	env.Stable, env.GrowStable = l.stable, g.stable
+	out := f(i, &wasm.Call{Env: env, Limit: limit, Grow: g.heap, Yield: yield})
 	env.DropUnfinishedCall()
 	if out.Trap != nil {
 		l.rollback(c.ID)
 		return out.Instructions, trapReject(c.ID, out.Trap, limit)
 	}
 	return out.Instructions, nil
-}
-
-// heapGrowth decides memory.grow.
-func heapGrowth(c *state.Canister, env *ic0.Env) func(current, delta uint64) error {
-	return func(current, delta uint64) error {
-		to := (current + delta) * types.WasmPageBytes
-		if limit := c.Settings.WasmMemoryLimit; limit != 0 && to > limit && env.Context&(ic0.Update|ic0.Task|ic0.Init) != 0 {
-			return types.Rejectf(types.ErrCanisterWasmMemoryLimit, "Canister exceeded its current Wasm memory limit of %d bytes", limit)
-		}
-		if growth(c, delta*types.WasmPageBytes) != nil {
-			return wasm.ErrGrowRefused
-		}
-		return nil
-	}
 }
 
 // trapReject is how a trap looks to the caller.

@@ -17,6 +17,12 @@ type Output struct {
 	Instructions uint64
 	// Messages is the number of messages and tasks that ran.
 	Messages uint64
+	// ChangedBytes is how much of canisters' memories changed, in whole pages.
+	ChangedBytes uint64
+	// Lost are the cycles of calls that nobody waits for any more.
+	Lost types.Cycles
+	// Paused: the call goes on in the next round.
+	Paused bool
 }
 
 // Answer decides an ingress message.
@@ -33,6 +39,8 @@ func (o *Output) Append(p Output) {
 	o.Answers = append(o.Answers, p.Answers...)
 	o.Instructions += p.Instructions
 	o.Messages += p.Messages
+	o.ChangedBytes += p.ChangedBytes
+	o.Lost = o.Lost.Add(p.Lost)
 }
 
 // answer sends the answer to a call back to where it came from, with the cycles

@@ -1,8 +1,6 @@
 package execution
 
 import (
-	"errors"
-
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"
@@ -24,6 +22,7 @@ type Published struct {
 func (x *Executor) Publish(p Published, changed []types.CanisterID) {
 	x.publishing.Lock()
 	defer x.publishing.Unlock()
+	x.publishSnapshots()
 	for _, id := range changed {
 		if p.State.Canister(id) == nil {
 			x.close(id)
@@ -59,7 +58,7 @@ const (
 
 // Query answers a query call from the published state.
 func (x *Executor) Query(q Query) ([]byte, *types.Reject) {
-	g := &queryGraph{x: x, budget: maxQueryInstructions}
+	g := x.newGraph(maxQueryInstructions)
 	defer g.close()
 	entry, rej := g.enter(q.Canister, x.acceptsQuery)
 	if rej != nil {
@@ -74,7 +73,7 @@ func (x *Executor) Query(q Query) ([]byte, *types.Reject) {
 
 // Inspect runs canister_inspect_message for an ingress message; nil accepts it.
 func (x *Executor) Inspect(q Query) *types.Reject {
-	g := &queryGraph{x: x, budget: maxInspectInstructions}
+	g := x.newGraph(maxInspectInstructions)
 	defer g.close()
 	i, rej := g.enter(q.Canister, func(c *state.Canister) *types.Reject { return x.acceptsIngress(c, q) })
 	if rej != nil || !x.Module(i.canister.ID, i.canister.Code).Info().InspectMessage {
@@ -127,7 +126,25 @@ func (x *Executor) acceptsQuery(c *state.Canister) *types.Reject {
 type queryGraph struct {
 	x      *Executor
 	budget uint64
+	over   func() bool // the time that it may take is over
 	used   []*queryInstance
+}
+
+// newGraph begins a query call.
+func (x *Executor) newGraph(budget uint64) *queryGraph {
+	g := &queryGraph{x: x, budget: budget, over: func() bool { return false }}
+	if x.deps.QueryDeadline != nil {
+		g.over = x.deps.QueryDeadline()
+	}
+	return g
+}
+
+// checkTime ends a query whose time is over.
+func (g *queryGraph) checkTime(uint64) error {
+	if g.over() {
+		return types.Rejectf(types.ErrQueryTimeLimitExceeded, "Query call exceeded the time limit")
+	}
+	return nil
 }
 
 // queryInstance is an instance over private views of a canister's memories.
@@ -139,7 +156,8 @@ type queryInstance struct {
 	instance     *wasm.Instance
 	module       types.Hash
 	owner        *live
-	spent        uint64 // instructions
+	spent        uint64     // instructions
+	undo         *queryUndo // of the callback that runs, or nil
 }
 
 // enter takes an instance of a canister that passes a check, with its memories as
@@ -266,15 +284,21 @@ func (g *queryGraph) env(i *queryInstance, context ic0.Context, q Query) *ic0.En
 
 // call runs an entry point on a query instance, within the graph's budget.
 func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.Reject {
-	env.Stable = queryStable{i.stable}
-	env.GrowStable = func(_, to uint64) error {
+	grow := &grower{x: g.x, c: i.canister, env: env}
+	env.Stable = queryStable{i.stable, i.undo}
+	env.GrowStable = func(from, to uint64) error {
 		if to > i.room {
-			return errQueryRoom
+			return wasm.ErrGrowRefused
 		}
-		return growth(i.canister, to-i.canister.StableBytes)
+		return grow.stable(from, to)
 	}
-	limit := g.budget
-	out := f(i.instance, &wasm.Call{Env: env, Limit: limit, Grow: heapGrowth(i.canister, env)})
+	calls := 0
+	env.TakeCall = func(*ic0.Call) bool {
+		calls++
+		return calls <= maxQueuedCalls
+	}
+	limit := min(g.budget, maxQueryInstructions)
+	out := f(i.instance, &wasm.Call{Env: env, Limit: limit, Grow: grow.heap, Yield: g.checkTime})
 	env.DropUnfinishedCall()
 	g.budget -= min(out.Instructions, g.budget)
 	i.spent += out.Instructions
@@ -284,14 +308,22 @@ func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.R
 	return nil
 }
 
-var errQueryRoom = errors.New("a query may not grow stable memory so far")
-
-// queryStable is stable memory that forgets what a query writes.
-type queryStable struct{ view *heap.QueryView }
+// queryStable is stable memory that forgets what a query writes; undo keeps what was there
+// before, if it is not nil.
+type queryStable struct {
+	view *heap.QueryView
+	undo *queryUndo
+}
 
 func (s queryStable) Bytes() []byte          { return s.view.Bytes() }
 func (s queryStable) Grow(size uint64) error { return s.view.Grow(size) }
-func (s queryStable) MarkDirty(_, _ uint64)  {}
+
+// MarkDirty is called before the bytes are written.
+func (s queryStable) MarkDirty(off, n uint64) {
+	if s.undo != nil {
+		s.undo.keep(off, s.view.Bytes()[off:off+n])
+	}
+}
 
 // run answers one query of the graph.
 func (g *queryGraph) run(i *queryInstance, q Query, certificate []byte, depth int) ([]byte, *types.Reject) {
@@ -312,9 +344,12 @@ func (g *queryGraph) run(i *queryInstance, q Query, certificate []byte, depth in
 	for len(calls) > 0 {
 		call := calls[0]
 		calls = calls[1:]
-		env, rej := g.callback(i, q, call, answer != nil, depth)
-		if rej != nil && answer == nil && len(calls) == 0 {
+		env, rej, over := g.callback(i, q, call, answer != nil, depth)
+		if rej != nil && answer == nil && (over || len(calls) == 0) {
 			return nil, rej
+		}
+		if over {
+			break
 		}
 		if rej == nil {
 			calls = append(calls, env.Calls...)
@@ -331,44 +366,6 @@ func (g *queryGraph) run(i *queryInstance, q Query, certificate []byte, depth in
 	default:
 		return answer.Data, nil
 	}
-}
-
-// callback makes a call of a composite query and runs its reply or reject callback.
-func (g *queryGraph) callback(i *queryInstance, q Query, call ic0.Call, responded bool, depth int) (*ic0.Env, *types.Reject) {
-	reply, rej := g.nested(Query{Canister: call.Callee, Method: call.Method, Arg: call.Arg, Sender: i.canister.ID}, depth+1)
-	context, closure := ic0.CompositeReply, call.Reply
-	if rej != nil {
-		context, closure = ic0.CompositeReject, call.Reject
-	}
-	next := q
-	next.Arg = reply
-	env := g.env(i, context, next)
-	env.Responded = responded
-	if rej != nil {
-		env.RejectCode, env.RejectMsg = rej.Code.RejectCode(), rej.Message
-	}
-	if rej := g.call(i, env, tableEntry(state.Closure(closure))); rej != nil {
-		return nil, rej
-	}
-	return env, nil
-}
-
-func (g *queryGraph) nested(q Query, depth int) ([]byte, *types.Reject) {
-	if depth >= maxQueryDepth {
-		return nil, types.Rejectf(types.ErrQueryCallGraphTooDeep, "Composite query calls are nested deeper than %d", maxQueryDepth)
-	}
-	if g.budget <= queryCallCostInstrs {
-		return nil, types.Rejectf(types.ErrQueryCallGraphInstructions, "Composite query calls exceeded the instruction limit")
-	}
-	g.budget -= queryCallCostInstrs
-	if !g.x.deps.Subnet.Hosts(q.Canister) {
-		return nil, types.Rejectf(types.ErrCanisterRejectedMessage, "Composite query canister %s is not on this subnet", q.Canister)
-	}
-	i, rej := g.enter(q.Canister, g.x.acceptsQuery)
-	if rej != nil {
-		return nil, rej
-	}
-	return g.run(i, q, nil, depth)
 }
 
 func queryMethod(info *instrument.Info, id principal.ID, name string) (instrument.Method, *types.Reject) {

@@ -19,16 +19,28 @@ import (
 // Executor runs canisters. Different canisters may be run at the same time;
 // queries may run at any time.
 type Executor struct {
-	deps  Deps
-	costs Costs
+	deps   Deps
+	costs  Costs
+	limits Limits
 
 	mu      sync.Mutex
 	modules map[types.Hash]*compiled
 	live    map[types.CanisterID]*live
+	turns   map[types.CanisterID]*live // those in the middle of a message
+	runners []*runner                  // idle
+
+	// What follows belongs to the round's goroutine: the canisters whose message was given
+	// up because too many others were in the middle, and the installation in progress.
+	deferred   map[types.CanisterID]bool
+	installing *installer
 
 	// publishing is held while the content that queries see changes.
 	publishing sync.RWMutex
 	published  Published
+
+	// unpublished are the snapshots whose memories changed in this round. It belongs to the
+	// round's goroutine.
+	unpublished map[state.SnapshotID]bool
 }
 
 // compiled is a module; done is closed when module or err is set.
@@ -52,14 +64,21 @@ type live struct {
 
 // New makes an Executor.
 func New(d Deps) *Executor {
+	limits := d.Limits
+	if limits == (Limits{}) {
+		limits = DefaultLimits()
+	}
 	return &Executor{
-		deps: d, costs: Costs{d.Subnet.CostNodes},
-		modules: map[types.Hash]*compiled{}, live: map[types.CanisterID]*live{},
+		deps: d, costs: Costs{d.Subnet.CostNodes}, limits: limits,
+		modules: map[types.Hash]*compiled{}, live: map[types.CanisterID]*live{}, turns: map[types.CanisterID]*live{}, deferred: map[types.CanisterID]bool{}, unpublished: map[state.SnapshotID]bool{},
 	}
 }
 
 // Costs are the subnet's prices.
 func (x *Executor) Costs() Costs { return x.costs }
+
+// Limits are the subnet's limits.
+func (x *Executor) Limits() Limits { return x.limits }
 
 // Compile prepares a module as uploaded, raw or gzip, so that installing it takes
 // no time in a round. It is safe to call at any time.
@@ -146,9 +165,10 @@ func (x *Executor) open(id types.CanisterID) *live {
 }
 
 // instanceFor returns the canister's instance with its globals as they were last
-// committed, making a new one if the code has changed.
+// committed, making a new one if the code has changed, or if the instance's memory grew in
+// a message that was forgotten: memories of instances do not shrink.
 func (x *Executor) instanceFor(c *state.Canister, l *live) *wasm.Instance {
-	if l.instance != nil && l.module == c.Code.ModuleHash && l.instance.Reusable() {
+	if l.instance != nil && l.module == c.Code.ModuleHash && l.instance.Reusable() && len(l.instance.Memory()) == len(l.heap.Bytes()) {
 		l.instance.SetGlobals(c.Code.Globals)
 		return l.instance
 	}
@@ -168,12 +188,14 @@ func (l *live) dropInstance(id types.CanisterID) {
 	}
 }
 
-func (l *live) commit(c *state.Canister) {
-	_, err := l.heap.Commit()
+// commit keeps what changed and returns how many bytes, in whole pages, that is.
+func (l *live) commit(c *state.Canister) (changed uint64) {
+	pages, err := l.heap.Commit()
 	must(c.ID, err)
-	_, err = l.stable.Commit()
+	more, err := l.stable.Commit()
 	must(c.ID, err)
 	c.StableBytes = uint64(len(l.stable.Bytes()))
+	return uint64(pages+more) * types.OSPageBytes
 }
 
 func (l *live) rollback(id types.CanisterID) {

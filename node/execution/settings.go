@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"portico/lightclient/cbor"
+	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/types"
@@ -50,7 +52,7 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 		{"memory_allocation", arg.OptMemoryAllocation, maxMemoryAllocation, &s.MemoryAllocation},
 		{"freezing_threshold", arg.OptFreezingThreshold, 1<<64 - 1, &s.FreezingThreshold},
 		{"wasm_memory_limit", arg.OptWasmMemoryLimit, maxMemoryAllocation, &s.WasmMemoryLimit},
-		{"wasm_memory_threshold", arg.OptWasmMemoryThresh, 1<<64 - 1, &s.WasmMemoryThreshold},
+		{"wasm_memory_threshold", arg.OptWasmMemoryThresh, maxMemoryAllocation, &s.WasmMemoryThreshold},
 	}
 	for _, n := range numbers {
 		if n.arg == nil {
@@ -61,11 +63,21 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 		}
 		*n.to = (*n.arg).Uint64()
 	}
-	if arg.OptReservedLimit != nil {
-		s.ReservedCyclesLimit = types.CyclesOfBig(*arg.OptReservedLimit)
-	}
-	if arg.OptMinimumIncoming != nil {
-		s.MinimumIncomingCycles = types.CyclesOfBig(*arg.OptMinimumIncoming)
+	for _, n := range []struct {
+		name string
+		arg  **big.Int
+		to   *types.Cycles
+	}{
+		{"reserved_cycles_limit", arg.OptReservedLimit, &s.ReservedCyclesLimit},
+		{"minimum_incoming_canister_call_cycles", arg.OptMinimumIncoming, &s.MinimumIncomingCycles},
+	} {
+		if n.arg == nil {
+			continue
+		}
+		if (*n.arg).BitLen() > 128 {
+			return false, types.Rejectf(types.ErrCanisterContractViolation, "%s of %s is out of range: it may be at most 2^128-1", n.name, *n.arg)
+		}
+		*n.to = types.CyclesOfBig(*n.arg)
 	}
 	if rej := applyVisibilities(&s, arg); rej != nil {
 		return false, rej
@@ -75,11 +87,54 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 			return false, rej
 		}
 	}
-	if s.MemoryAllocation > 0 && s.MemoryAllocation < MemoryUsage(c) {
-		return false, types.Rejectf(types.ErrInsufficientMemoryAllocation, "Canister was given %d bytes of memory allocation but at least %d bytes are needed.", s.MemoryAllocation, MemoryUsage(c))
+	if rej := m.allot(c, s); rej != nil {
+		return false, rej
 	}
 	c.Settings = s
 	return arg.Controllers != nil, nil
+}
+
+// allot checks whether the subnet and the canister can afford the allocations of new settings,
+// and reserves cycles for the memory.
+func (m *managed) allot(c *state.Canister, s state.Settings) *types.Reject {
+	if s.ReservedCyclesLimit.Cmp(c.Reserved) < 0 {
+		return types.Rejectf(types.ErrReservedCyclesLimitTooLow, "Cannot set the reserved cycles limit %s below the reserved cycles balance of the canister %s.", s.ReservedCyclesLimit, c.Reserved)
+	}
+	after := *c
+	after.Settings = s
+	if more := s.ComputeAllocation; more > c.Settings.ComputeAllocation {
+		var others uint64
+		for _, id := range m.s.IDs() {
+			if id != c.ID {
+				others += m.s.Canister(id).Settings.ComputeAllocation
+			}
+		}
+		if left := m.x.limits.ComputePercent - min(others, m.x.limits.ComputePercent); more > left {
+			return types.Rejectf(types.ErrSubnetOversubscribed, "Canister requested a compute allocation of %d%% which cannot be satisfied because the Subnet's remaining compute capacity is %d%%", more, left)
+		}
+		if threshold := m.x.costs.FreezingThreshold(&after); c.Cycles.Cmp(threshold) < 0 {
+			return types.Rejectf(types.ErrInsufficientCyclesCompute, "Cannot increase compute allocation to %d%% due to insufficient cycles. At least %s additional cycles are required.", more, threshold.Sub(c.Cycles))
+		}
+	}
+	usage := MemoryUsage(c)
+	if s.MemoryAllocation > 0 && s.MemoryAllocation < usage {
+		return types.Rejectf(types.ErrInsufficientMemoryAllocation, "Canister was given %d bytes of memory allocation but at least %d bytes are needed.", s.MemoryAllocation, usage)
+	}
+	if s.MemoryAllocation <= max(usage, c.Settings.MemoryAllocation) {
+		return nil
+	}
+	// what is allotted counts as stored; the balance must hold it under the new settings
+	before := after
+	before.Settings.MemoryAllocation = c.Settings.MemoryAllocation
+	reserve, rej := m.x.allotment(&before, s.MemoryAllocation, m.s.Metrics.StateBytes, c.Cycles)
+	if rej != nil {
+		if rej.Code == types.ErrInsufficientCyclesMemoryGrow {
+			rej.Code = types.ErrInsufficientCyclesMemory
+		}
+		return rej
+	}
+	c.Cycles, c.Reserved = c.Cycles.Sub(reserve), c.Reserved.Add(reserve)
+	return nil
 }
 
 func applyVisibilities(s *state.Settings, arg *settingsArg) *types.Reject {
@@ -112,7 +167,7 @@ func idSet(name string, ids []principal.ID, most int) ([]principal.ID, *types.Re
 	if len(ids) > most {
 		return nil, types.Rejectf(types.ErrInvalidManagementPayload, "%s: the number of elements exceeds maximum allowed %d: %d", name, most, len(ids))
 	}
-	set := slices.Clone(ids)
+	set := append([]principal.ID{}, ids...)
 	slices.SortFunc(set, principal.ID.Compare)
 	return slices.Compact(set), nil
 }
@@ -137,12 +192,25 @@ func envVars(args []envVarArg) ([]state.EnvVar, *types.Reject) {
 	return vars, nil
 }
 
+// envVarsHash is the representation-independent hash of the map of names to values.
+func envVarsHash(vars []state.EnvVar) types.Hash {
+	all := &cbor.Map{}
+	for _, v := range vars {
+		all.Set(v.Name, cbor.Text(v.Value))
+	}
+	hash, err := envelope.HashOfMap(all)
+	if err != nil {
+		panic("execution: environment variables have no hash: " + err.Error())
+	}
+	return hash
+}
+
 func (m *managed) canisterStatus() *types.Reject {
 	arg, rej := decode[canisterArg](m)
 	if rej != nil {
 		return rej
 	}
-	if rej := mayReadStatus(m.s, arg.Canister, m.r.Origin.Sender); rej != nil {
+	if rej := m.x.mayReadStatus(m.s, arg.Canister, m.r.Origin.Sender); rej != nil {
 		return rej
 	}
 	return m.answer(m.x.status(m.s.Canister(arg.Canister)))
@@ -157,7 +225,7 @@ func (x *Executor) status(c *state.Canister) statusResult {
 			nat(metrics.Heap), nat(metrics.Stable), nat(metrics.Global), nat(metrics.Module),
 			nat(metrics.CustomSections), nat(metrics.History), nat(metrics.Chunks), nat(metrics.Snapshots),
 		},
-		Cycles: c.Cycles.Big(), ReservedCycles: nat(0), IdlePerDay: x.costs.IdlePerDay(c).Big(),
+		Cycles: c.Cycles.Big(), ReservedCycles: c.Reserved.Big(), IdlePerDay: x.costs.IdlePerDay(c).Big(),
 		QueryStats:        queryStatsResult{nat(0), nat(0), nat(0), nat(0)},
 		ReadyForMigration: c.Status == state.Stopped && len(c.Inbox) == 0,
 	}
@@ -196,51 +264,4 @@ func visibilityOf(v state.Visibility) visibilityArg {
 	default:
 		return visibilityArg{Controllers: true}
 	}
-}
-
-func (m *managed) canisterInfo() *types.Reject {
-	arg, rej := decode[infoArg](m)
-	if rej != nil {
-		return rej
-	}
-	c := m.s.Canister(arg.Canister)
-	if c == nil {
-		return NotFound(arg.Canister)
-	}
-	out := infoResult{Total: c.TotalChanges, ModuleHash: moduleHash(c), Controllers: c.Settings.Controllers}
-	n := uint64(0)
-	if arg.Requested != nil {
-		n = min(*arg.Requested, uint64(len(c.History)))
-	}
-	for _, ch := range c.History[uint64(len(c.History))-n:] {
-		out.Recent = append(out.Recent, changeOf(ch))
-	}
-	return m.answer(out)
-}
-
-func changeOf(ch state.Change) changeResult {
-	out := changeResult{Time: uint64(ch.Time), Version: ch.Version}
-	if ch.ByCanister {
-		out.Origin.Canister = &fromCanisterResult{ch.By, ch.ByVersion}
-	} else {
-		out.Origin.User = &fromUserResult{ch.By}
-	}
-	deployment := func(mode deploymentMode) { out.Details.Deployment = &deploymentResult{mode, ch.ModuleHash[:]} }
-	switch ch.Kind {
-	case state.ChangeCreation:
-		out.Details.Creation = &creationResult{Controllers: ch.Controllers}
-	case state.ChangeUninstall:
-		out.Details.Uninstall = true
-	case state.ChangeInstall:
-		deployment(deploymentMode{Install: true})
-	case state.ChangeReinstall:
-		deployment(deploymentMode{Reinstall: true})
-	case state.ChangeUpgrade:
-		deployment(deploymentMode{Upgrade: true})
-	case state.ChangeControllers:
-		out.Details.Controllers = &controllersResult{ch.Controllers}
-	default:
-		panic("execution: history entry of unknown kind")
-	}
-	return out
 }

@@ -3,8 +3,11 @@ package execution
 import (
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
+	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/types"
 	"portico/node/wasm"
@@ -17,10 +20,12 @@ type turn struct {
 	env     *ic0.Env
 	began   types.Cycles // env.Balance at the beginning
 	prepaid types.Cycles // for the instructions
-	used    uint64       // instructions in the slices so far
+	calls   *callRoom
+	grower  *grower
+	limit   uint64 // instructions
+	used    uint64 // instructions in the slices so far
 	outcome wasm.Outcome
-	next    func() (struct{}, bool)
-	stop    func()
+	runner  *runner
 
 	// One of these is what runs; neither for a system task.
 	request  *state.Request
@@ -34,97 +39,192 @@ const sliceInstructions = 2_000_000_000
 var errAbandoned = errors.New("execution was abandoned")
 
 // newTurn makes a turn that has not begun.
-func (x *Executor) newTurn(c *state.Canister, l *live, env *ic0.Env, f entryPoint) *turn {
-	t := &turn{env: env, began: env.Balance}
-	env.Stable = l.stable
+func (x *Executor) newTurn(c *state.Canister, l *live, env *ic0.Env, limit uint64, f entryPoint) *turn {
+	t := &turn{
+		env: env, began: env.Balance, limit: limit,
+		calls: &callRoom{limits: x.limits, c: c}, grower: &grower{x: x, c: c, env: env},
+	}
+	env.Stable, env.GrowStable, env.TakeCall = l.stable, t.grower.stable, t.calls.take
 	instance := x.instanceFor(c, l)
-	call := &wasm.Call{Env: env, Limit: maxUpdateInstructions, Grow: heapGrowth(c, env)}
-	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		call.Yield = func(used uint64) error {
-			if used-t.used < sliceInstructions {
-				return nil
-			}
-			t.used = used
-			if !yield(struct{}{}) {
-				return errAbandoned
-			}
+	call := &wasm.Call{Env: env, Limit: limit, Grow: t.grower.heap}
+	t.runner = x.runner()
+	call.Yield = func(used uint64) error {
+		if used-t.used < sliceInstructions {
 			return nil
 		}
-		t.outcome = f(instance, call)
-	})
+		t.used = used
+		if !t.runner.pause() {
+			return errAbandoned
+		}
+		return nil
+	}
+	t.runner.job = func() { t.outcome = f(instance, call) }
 	return t
+}
+
+// runner is a coroutine that runs one job after another. Using it again saves the growing of
+// its stack, which takes as long as a short message.
+type runner struct {
+	job     func()
+	yield   func(paused bool) bool
+	next    func() (bool, bool)
+	stop    func()
+	stopped bool
+}
+
+// runner takes an idle runner or makes one.
+func (x *Executor) runner() *runner {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n := len(x.runners); n > 0 {
+		r := x.runners[n-1]
+		x.runners = x.runners[:n-1]
+		return r
+	}
+	r := &runner{}
+	r.next, r.stop = iter.Pull(func(yield func(bool) bool) {
+		r.yield = yield
+		for {
+			r.job()
+			r.job = nil
+			if r.stopped || !yield(false) {
+				return
+			}
+		}
+	})
+	return r
+}
+
+// pause ends a slice of the job that is running; false tells it to end.
+func (r *runner) pause() bool {
+	r.stopped = !r.yield(true)
+	return !r.stopped
+}
+
+// maxRunners is how many idle runners are kept.
+const maxRunners = 16
+
+// release makes a runner idle whose job has ended.
+func (x *Executor) release(r *runner) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.runners) < maxRunners {
+		x.runners = append(x.runners, r)
+	} else {
+		r.stop()
+	}
 }
 
 // resume runs a slice and reports whether there are more.
 func (t *turn) resume() bool {
-	_, more := t.next()
-	return more
+	paused, _ := t.runner.next()
+	return paused
 }
 
-// Abandon gives up the message that a canister is in the middle of; it stays at the
-// head of the queue and begins again from its start.
+// setTurn notes what message a canister is in the middle of; nil is none.
+func (x *Executor) setTurn(id types.CanisterID, l *live, t *turn) {
+	l.turn = t
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t != nil {
+		x.turns[id] = l
+	} else {
+		delete(x.turns, id)
+	}
+}
+
+// Abandon gives up the message or the installation that a canister is in the middle of; it
+// stays at the head of its queue and begins again from its start.
 func (x *Executor) Abandon(id types.CanisterID) {
 	l := x.open(id)
-	if l.turn == nil {
-		return
+	if l.turn != nil {
+		l.turn.runner.stop()
+		x.setTurn(id, l, nil)
+		l.rollback(id)
 	}
-	l.turn.stop()
-	l.turn = nil
-	l.rollback(id)
+	if x.installing != nil && x.installing.c.ID == id {
+		x.abandonInstall()
+	}
 }
 
-// AbandonAll gives up all messages that are in the middle, as every replica does
-// when it takes a checkpoint: whoever starts from the checkpoint knows nothing of them.
+// AbandonAll gives up all messages and installations that are in the middle, as every
+// replica does when it takes a checkpoint: whoever starts from the checkpoint knows nothing
+// of them.
 func (x *Executor) AbandonAll() {
-	x.mu.Lock()
-	var ids []types.CanisterID
-	for id, l := range x.live {
-		if l.turn != nil {
-			ids = append(ids, id)
-		}
-	}
-	x.mu.Unlock()
-	for _, id := range ids {
+	for _, id := range x.Paused() {
 		x.Abandon(id)
 	}
+	x.abandonInstall()
+	clear(x.deferred)
 }
+
+// Paused are the canisters that are in the middle of a message, in order.
+func (x *Executor) Paused() []types.CanisterID {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(x.turns), principal.ID.Compare)
+}
+
+// Progress is how many instructions of its message a canister has behind it.
+func (x *Executor) Progress(id types.CanisterID) uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if l := x.turns[id]; l != nil {
+		return l.turn.used
+	}
+	return 0
+}
+
+// Defer gives up a message because too many others are in the middle. Deferred reports it
+// until the canister's next message begins.
+func (x *Executor) Defer(id types.CanisterID) {
+	x.Abandon(id)
+	x.deferred[id] = true
+}
+
+// Deferred reports whether a canister's message is known to be long and was given up.
+func (x *Executor) Deferred(id types.CanisterID) bool { return x.deferred[id] }
+
+// Resume ends the deferral of a canister's message.
+func (x *Executor) Resume(id types.CanisterID) { delete(x.deferred, id) }
 
 // busy reports whether a canister is in the middle of a message.
 func (x *Executor) busy(id types.CanisterID) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	l := x.live[id]
-	return l != nil && l.turn != nil
+	return x.turns[id] != nil
 }
 
-// end makes a message that has run to its end part of the canister's state.
-func (x *Executor) end(c *state.Canister, l *live, t *turn, out *Output) {
+// end makes a message that has run to its end part of the canister's state, and returns how
+// many bytes of its memories it changed.
+func (x *Executor) end(c *state.Canister, l *live, t *turn, out *Output) (changed uint64) {
 	env := t.env
 	env.DropUnfinishedCall()
 	var rej *types.Reject
 	if t.outcome.Trap != nil {
-		l.rollback(c.ID)
-		rej = trapReject(c.ID, t.outcome.Trap, maxUpdateInstructions)
+		rej = trapReject(c.ID, t.outcome.Trap, t.limit)
+	} else if limit := c.Settings.WasmMemoryLimit; limit != 0 && env.Context == ic0.Update && uint64(len(l.heap.Bytes())) > limit {
+		rej = wasmMemoryLimit(limit)
 	}
+	var cb *state.Callback
+	if r := t.response; r != nil {
+		cb = c.Callbacks[r.Callback]
+		sent := x.transmission(r).Min(cb.Reserved.Sub(t.prepaid))
+		c.Credit(r.Refund.Add(cb.Reserved.Sub(sent)))
+		c.Consume(state.UseTransmission, sent)
+	}
+	changed, rej = x.settle(c, l, t, rej)
 	var ctxID uint64
 	var ctx *state.CallContext
 	if r := t.response; r != nil {
-		cb := c.Callbacks[r.Callback]
-		ctxID = cb.Context
-		c.Cycles = c.Cycles.Add(x.responseCredit(c, cb, r))
-		c.Consumed = c.Consumed.Add(x.transmission(r))
-		ctx = x.closeCallback(c, r.Callback)
-		x.finish(c, l, t, rej)
+		ctxID, ctx = cb.Context, x.closeCallback(c, r.Callback)
 		if rej != nil && cb.Cleanup != nil {
-			x.cleanup(c, l, ctx, cb, r, env.Time)
+			changed += x.cleanup(c, l, t, ctx, cb)
 		}
 	} else {
-		ctxID = c.NextID
+		ctxID, ctx = c.NextID, t.context()
 		c.NextID++
-		ctx = t.context()
 		c.Contexts[ctxID] = ctx
-		c.Cycles = c.Cycles.Sub(t.prepaid)
-		x.finish(c, l, t, rej)
 	}
 	ctx.Instructions += t.outcome.Instructions
 	if rej == nil {
@@ -132,6 +232,7 @@ func (x *Executor) end(c *state.Canister, l *live, t *turn, out *Output) {
 		x.register(c, ctxID, ctx, env, out)
 	}
 	x.conclude(c, ctxID, env, rej, out)
+	return changed
 }
 
 // context is the call context that a request or task opens.
@@ -143,30 +244,42 @@ func (t *turn) context() *state.CallContext {
 	return &state.CallContext{Origin: r.Origin, Available: r.Cycles, CallerInfo: r.CallerInfo, CallerSigner: r.CallerSigner}
 }
 
-// finish commits or forgets what a message did and settles its price.
-func (x *Executor) finish(c *state.Canister, l *live, t *turn, rej *types.Reject) {
+// settle pays for a message and commits or forgets what it did. A message that was paused
+// while others took from the balance may no longer be able to pay for what it did: then it
+// fails.
+func (x *Executor) settle(c *state.Canister, l *live, t *turn, rej *types.Reject) (changed uint64, _ *types.Reject) {
 	env := t.env
-	c.AppendLog(env.Time, env.Log)
-	if rej == nil {
-		x.commit(c, l, env)
-		// others may have given to the canister or charged it while the message was paused
-		c.Cycles = c.Cycles.Add(env.Balance.Sub(t.began)).Sub(t.began.Sub(env.Balance))
-		c.Consumed = c.Consumed.Add(env.Burned)
-		c.Version++
-	}
+	c.AppendLog(env.Time, logged(env, t.outcome.Trap))
 	cost := x.costs.Execution(t.outcome.Instructions, x.Module(c.ID, c.Code).Info().Memory64).Min(t.prepaid)
-	c.Cycles = c.Cycles.Add(t.prepaid.Sub(cost))
-	c.Consumed = c.Consumed.Add(cost)
+	if rej == nil {
+		// what it spent besides is what the balance lost and the reserve did not gain
+		spent, gained := cost.Add(t.began.Sub(env.Balance)), env.Balance.Sub(t.began)
+		if c.Cycles.Add(gained).Cmp(spent) >= 0 {
+			changed = x.commit(c, l, env)
+			c.Credit(gained)
+			c.Cycles = c.Cycles.Sub(spent)
+			c.Reserved = c.Reserved.Add(t.grower.reserved)
+			c.Consume(state.UseInstructions, cost)
+			c.Consume(state.UseBurned, env.Burned)
+			return changed, nil
+		}
+		rej = types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: while this message was paused its balance went below the %s cycles that it spent", c.ID, spent)
+	}
+	l.rollback(c.ID)
+	cost = cost.Min(c.Cycles)
+	c.Cycles = c.Cycles.Sub(cost)
+	c.Consume(state.UseInstructions, cost)
+	return 0, rej
 }
 
-// commit makes the changes of a message to memory the canister's. Those of a query
-// are dropped even when all replicas run it.
-func (x *Executor) commit(c *state.Canister, l *live, env *ic0.Env) {
+// commit makes the changes of a message to memory the canister's, and returns how many bytes
+// those are. The changes of a query are dropped even when all replicas run it.
+func (x *Executor) commit(c *state.Canister, l *live, env *ic0.Env) (changed uint64) {
 	if env.Context == ic0.ReplicatedQuery {
 		l.rollback(c.ID)
-		return
+		return 0
 	}
-	l.commit(c)
+	changed = l.commit(c)
 	code := *c.Code
 	code.Globals, code.HeapBytes = l.instance.Globals(), uint64(len(l.heap.Bytes()))
 	c.Code = &code
@@ -174,21 +287,33 @@ func (x *Executor) commit(c *state.Canister, l *live, env *ic0.Env) {
 	if env.DataSet {
 		c.CertifiedData = env.CertifiedData
 	}
+	c.Version++
+	watchLowMemory(c)
+	return changed
 }
 
-// cleanup runs the cleanup callback after a trap in the reply or reject callback. It is
-// free, and short: it runs within one slice.
-func (x *Executor) cleanup(c *state.Canister, l *live, ctx *state.CallContext, cb *state.Callback, r *state.Response, now types.Time) {
-	env := x.callbackEnv(c, ctx, r, now)
+// cleanup runs the cleanup callback after a trap in the reply or reject callback. What is
+// left of what that prepaid pays for it. It is short: it runs within one slice.
+func (x *Executor) cleanup(c *state.Canister, l *live, t *turn, ctx *state.CallContext, cb *state.Callback) (changed uint64) {
+	now := t.env.Time
+	env := x.callbackEnv(c, ctx, t.response, now)
 	env.Context = ic0.Cleanup
-	used, rej := x.runOn(x.instanceFor(c, l), c, l, env, sliceInstructions, tableEntry(*cb.Cleanup))
+	room := Room{Storage: t.grower.room.Storage, Stored: t.grower.room.Stored}
+	g := &grower{x: x, c: c, env: env, room: &room}
+	used, rej := x.runOn(x.instanceFor(c, l), c, l, g, sliceInstructions, tableEntry(*cb.Cleanup))
 	ctx.Instructions += used
 	c.AppendLog(now, env.Log)
 	if rej == nil {
-		x.commit(c, l, env)
-		c.Cycles, c.Consumed = env.Balance, c.Consumed.Add(env.Burned)
-		c.Version++
+		changed = x.commit(c, l, env)
+		c.Cycles = env.Balance
+		c.Reserved = c.Reserved.Add(g.reserved)
+		c.Consume(state.UseBurned, env.Burned)
 	}
+	memory64 := x.Module(c.ID, c.Code).Info().Memory64
+	cost := x.costs.instructions(used, memory64).Min(t.prepaid.Sub(x.costs.Execution(t.outcome.Instructions, memory64))).Min(c.Cycles)
+	c.Cycles = c.Cycles.Sub(cost)
+	c.Consume(state.UseInstructions, cost)
+	return changed
 }
 
 // register turns the calls of a message into callbacks and requests.
@@ -208,12 +333,12 @@ func (x *Executor) register(c *state.Canister, ctxID uint64, ctx *state.CallCont
 		}
 		c.Callbacks[id] = cb
 		sent, _ := x.costs.Call(uint64(len(call.Method)), uint64(len(call.Arg)))
-		c.Consumed = c.Consumed.Add(sent)
+		c.Consume(state.UseTransmission, sent)
 		c.Pending[call.Callee]++
 		ctx.Outstanding++
 		out.Requests = append(out.Requests, &state.Request{
 			Origin:   state.Origin{Kind: state.FromCanister, Sender: c.ID, Callback: id, Deadline: cb.Deadline},
-			Receiver: call.Callee, Method: call.Method, Arg: call.Arg, Cycles: call.Cycles,
+			Receiver: call.Callee, Method: call.Method, Arg: call.Arg, Cycles: call.Cycles, SenderVersion: env.Version,
 		})
 	}
 }

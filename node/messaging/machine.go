@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"portico/lightclient/principal"
 	"portico/node/execution"
 	"portico/node/state"
 	"portico/node/types"
@@ -22,6 +21,13 @@ type Batch struct {
 	Time       types.Time
 	Randomness types.Hash // of the random tape
 	Ingress    []*Ingress
+	// Maker made the block, and those who Failed would have come before it. Maker is the
+	// zero id where that is not known, and then nobody is counted.
+	Maker  types.NodeID
+	Failed []types.NodeID
+	// Checkpoint: the state of this height is made durable. Messages that are in the middle
+	// begin again.
+	Checkpoint bool
 }
 
 // Ingress is a user's call that was checked before it was put into a batch.
@@ -37,36 +43,44 @@ type Machine struct {
 	Subnet   execution.Subnet
 	Executor *execution.Executor
 	Parallel execution.Parallel
+
+	index index
 }
 
-const (
-	// maxRoundInstructions ends a round: what is left waits for the next.
-	maxRoundInstructions = 7_000_000_000
-	// maxCanisterInstructions ends a canister's turn within a round.
-	maxCanisterInstructions = 2_000_000_000
-	// maxTurns bounds how often a round lets messages lead to further messages.
-	maxTurns = 100
-	// chargeInterval is how often canisters pay for storage.
-	chargeInterval = 10_000_000_000
-)
-
-// Round applies a batch: it makes the state of the batch's height.
+// Round applies a batch: it makes the state of the batch's height. It costs what is active,
+// not what there is, if s is what it made last.
 func (m *Machine) Round(s *state.State, b Batch) *state.State {
-	r := &round{Machine: m, s: s.Next(b.Time), batch: b, paused: map[types.CanisterID]bool{}}
+	m.index.follow(s, m.Executor)
+	r := &round{
+		Machine: m, s: s.Next(b.Time), batch: b, left: maxRoundInstructions,
+		ended: map[types.CanisterID]bool{},
+	}
+	r.room = r.roomLeft()
+	if !b.Maker.IsManagement() {
+		r.s.CountBlock(b.Maker, b.Failed)
+	}
 	r.answerRandomness()
 	r.induct()
 	r.timeouts()
 	r.tasks()
-	for turn := 0; turn < maxTurns && r.used < maxRoundInstructions; turn++ {
+	for turn := 0; turn < maxTurns && r.left > 0; turn++ {
 		managed := r.manage()
 		ran := r.execute()
 		if !managed && !ran {
 			break
 		}
 	}
+	r.pauseFew()
 	r.finishStops()
 	r.charge()
 	r.s.Ingress().Expire(r.s.Time)
+	m.index.update(r.s, r.s.Edited(), m.Executor)
+	r.s.Metrics.ConsumedCycles, r.s.Metrics.StateBytes = m.index.consumed.Add(r.s.Metrics.GoneCycles), m.index.stored
+	if b.Checkpoint {
+		// Whoever starts from the checkpoint knows nothing of what is in the middle.
+		m.Executor.AbandonAll()
+		r.s.HeapDelta = 0
+	}
 	return r.s
 }
 
@@ -75,26 +89,39 @@ type round struct {
 	*Machine
 	s     *state.State
 	batch Batch
-	used  uint64 // instructions
-	// paused are the canisters that have had their slice of a long message.
-	paused map[types.CanisterID]bool
+	room  execution.Room
+	left  uint64 // instructions of each lane
+	// ended are the canisters that have had their slice of a long message.
+	ended map[types.CanisterID]bool
+	// scheduled: the canisters that wait have got their priorities for this round.
+	scheduled bool
+	// installed are the instructions of this round's calls to the management canister; from
+	// maxInstallInstructions on, installations wait.
+	installed uint64
+}
+
+// roomLeft is what the subnet's limits leave for the round.
+func (r *round) roomLeft() execution.Room {
+	l, x := r.Executor.Limits(), &r.index
+	left := func(most, used uint64) uint64 { return most - min(most, used) }
+	return execution.Room{
+		Guaranteed: left(l.GuaranteedBytes, x.total.Guaranteed), BestEffort: left(l.BestEffortBytes, x.total.BestEffort),
+		Callbacks: left(l.Callbacks, x.total.Callbacks), Storage: left(l.StorageBytes, x.stored), Stored: x.stored,
+	}
 }
 
 // induct puts the batch's ingress messages into queues.
 func (r *round) induct() {
 	for _, in := range r.batch.Ingress {
-		if r.s.Ingress().Get(in.ID) != nil || in.Expiry < r.s.Time {
+		if r.s.Ingress().Get(in.ID) != nil || in.Expiry < r.s.Time || r.s.Ingress().Full() {
 			continue
 		}
 		request := in.Request
+		request.Expiry = in.Expiry
 		r.s.Ingress().Begin(in.ID, state.IngressEntry{
 			Status: state.Received, Sender: request.Origin.Sender, Receiver: request.Receiver, Effective: request.Effective, Expiry: in.Expiry,
 		})
-		payer := request.Receiver
-		if payer.IsManagement() {
-			payer = request.Effective
-		}
-		if rej := r.chargeIngress(payer, in); rej != nil {
+		if rej := r.chargeIngress(execution.Payer(&request), in); rej != nil {
 			r.s.Ingress().Set(in.ID, state.Rejected, nil, rej)
 			continue
 		}
@@ -109,58 +136,16 @@ func (r *round) chargeIngress(payer types.CanisterID, in *Ingress) *types.Reject
 		return nil
 	}
 	c := r.s.Edit(payer)
-	cost := r.Executor.Costs().Ingress(in.Bytes)
-	if c.Cycles.Sub(r.Executor.Costs().FreezingThreshold(c)).Cmp(cost) < 0 {
+	cost, threshold := r.Executor.Costs().Ingress(in.Bytes), r.Executor.Costs().FreezingThreshold(c)
+	if execution.Thaws(c, &in.Request) {
+		threshold = types.Cycles{}
+	}
+	if c.Cycles.Sub(threshold).Cmp(cost) < 0 {
 		return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: taking in this message costs %s cycles", payer, cost)
 	}
 	c.Cycles = c.Cycles.Sub(cost)
-	c.Consumed = c.Consumed.Add(cost)
+	c.Consume(state.UseIngress, cost)
 	return nil
-}
-
-// deliver puts a request into the queue of its receiver, or rejects it.
-func (r *round) deliver(request *state.Request) {
-	if request.Receiver.IsManagement() || request.Receiver == r.Subnet.ID {
-		r.s.Management = append(r.s.Management, state.Input{Request: request})
-		r.begun(request)
-		return
-	}
-	if r.s.Canister(request.Receiver) == nil {
-		var out execution.Output
-		out.Reject(request, execution.NotFound(request.Receiver))
-		r.route(out)
-		return
-	}
-	c := r.s.Edit(request.Receiver)
-	c.Inbox = append(c.Inbox, state.Input{Request: request})
-	r.begun(request)
-}
-
-// begun notes that an ingress message is past its reception.
-func (r *round) begun(request *state.Request) {
-	if request.Origin.Kind == state.FromUser {
-		r.s.Ingress().Set(request.Origin.Request, state.Processing, nil, nil)
-	}
-}
-
-// route delivers what messages led to.
-func (r *round) route(out execution.Output) {
-	r.used += out.Instructions
-	for _, a := range out.Answers {
-		status := state.Replied
-		if a.Reject != nil {
-			status = state.Rejected
-		}
-		r.s.Ingress().Set(a.Request, status, a.Reply, a.Reject)
-	}
-	for _, response := range out.Responses {
-		if c := r.s.Edit(response.Receiver); c != nil {
-			c.Inbox = append(c.Inbox, state.Input{Response: response})
-		}
-	}
-	for _, request := range out.Requests {
-		r.deliver(request)
-	}
 }
 
 // answerRandomness answers the raw_rand calls of earlier rounds, each with bytes of
@@ -168,107 +153,113 @@ func (r *round) route(out execution.Output) {
 func (r *round) answerRandomness() {
 	waiting := r.s.AwaitingRandomness
 	r.s.AwaitingRandomness = nil
-	for i, origin := range waiting {
+	for i, request := range waiting {
 		seed := append([]byte("portico-raw-rand"), r.batch.Randomness[:]...)
 		bytes := sha256.Sum256(binary.BigEndian.AppendUint64(seed, uint64(i)))
-		r.route(r.Executor.RandomReply(origin, bytes))
+		r.route(r.Executor.RandomReply(request, bytes))
 	}
 }
 
 // timeouts answers bounded-wait calls whose deadline is past.
 func (r *round) timeouts() {
-	for _, id := range r.s.IDs() {
+	for _, id := range r.index.deadlines.due(r.s.Time) {
 		for _, callback := range r.s.Canister(id).Expired(r.s.Time) {
-			c := r.s.Edit(id)
-			c.Inbox = append(c.Inbox, state.Input{Response: &state.Response{
+			r.s.Edit(id).Respond(&state.Response{
 				Receiver: id, Callback: callback, Reject: types.Rejectf(types.ErrDeadlineExpired, "Call deadline has expired."),
-			}})
+			})
 		}
 	}
 }
 
-// tasks queues heartbeats and timers, at most one of each kind.
+// tasks queues heartbeats, timers and low-memory hooks, at most one of each kind.
 func (r *round) tasks() {
-	for _, id := range r.s.IDs() {
-		for _, task := range r.Executor.DueTasks(r.s.Canister(id), r.s.Time) {
-			if !slices.ContainsFunc(r.s.Canister(id).Inbox, func(in state.Input) bool { return in.Task == task }) {
-				c := r.s.Edit(id)
-				c.Inbox = append(c.Inbox, state.Input{Task: task})
+	for _, list := range [][]types.CanisterID{r.index.eager.list(), r.index.timers.due(r.s.Time)} {
+		for _, id := range list {
+			for _, task := range r.Executor.DueTasks(r.s.Canister(id), r.s.Time) {
+				if !slices.ContainsFunc(r.s.Canister(id).Inbox, func(in state.Input) bool { return in.Task == task }) {
+					c := r.s.Edit(id)
+					c.Inbox = append(c.Inbox, state.Input{Task: task})
+				}
 			}
 		}
 	}
 }
 
-// execute gives every canister that has messages a turn, and reports whether any had.
-// One in the middle of a long message gets a slice of it in each round.
-func (r *round) execute() bool {
-	var ids []types.CanisterID
-	for _, id := range r.s.IDs() {
-		if len(r.s.Canister(id).Inbox) > 0 && !r.paused[id] {
-			r.s.Edit(id)
-			ids = append(ids, id)
-		}
-	}
-	paused := make([]bool, len(ids))
-	r.each(ids, func(i int, c *state.Canister) (out execution.Output) {
-		for len(c.Inbox) > 0 && !paused[i] && out.Instructions < maxCanisterInstructions {
-			var more execution.Output
-			more, paused[i] = r.Executor.Step(c, r.s.Time)
-			out.Append(more)
-		}
-		return out
-	})
-	for i, id := range ids {
-		if paused[i] {
-			r.paused[id] = true
-		}
-	}
-	return len(ids) > 0
-}
-
-// each works on different canisters at the same time and then routes what they led
-// to in the order of their ids.
-func (r *round) each(ids []principal.ID, work func(i int, c *state.Canister) execution.Output) {
-	outs := make([]execution.Output, len(ids))
-	r.Parallel(len(ids), func(i int) { outs[i] = work(i, r.s.Canister(ids[i])) })
-	for _, out := range outs {
-		r.s.Metrics.UpdateTransactions += out.Messages
-		r.route(out)
-	}
-}
-
-// manage runs the calls to the management canister that wait.
-func (r *round) manage() bool {
+// manage runs the calls to the management canister that wait, and reports whether it ran
+// any. Installations go on over several rounds, one at a time; what concerns the canister
+// that is being installed, and other installations, wait for that.
+func (r *round) manage() (ran bool) {
 	queue := r.s.Management
 	r.s.Management = nil
+	var waiting []state.Input
 	for _, in := range queue {
-		r.route(r.Executor.Manage(r.s, in.Request))
+		if r.installed >= maxInstallInstructions && execution.Installs(in.Request) || r.Executor.Holds(in.Request) {
+			waiting = append(waiting, in)
+			continue
+		}
+		out := r.Executor.Manage(r.s, in.Request)
+		r.installed += out.Instructions
+		ran = true
+		if out.Paused {
+			// it must not run again in this round
+			r.installed = maxInstallInstructions
+			waiting = append(waiting, in)
+		}
+		r.route(out)
 	}
-	return len(queue) > 0
+	r.s.Management = append(waiting, r.s.Management...)
+	return ran
 }
 
 // finishStops stops the canisters whose last call has ended, and gives up on
 // stopping others.
 func (r *round) finishStops() {
-	for _, id := range r.s.IDs() {
+	for _, id := range r.stopping() {
 		if r.s.Canister(id).Status == state.Stopping {
 			r.route(r.Executor.FinishStop(r.s.Edit(id), r.s.Time))
 		}
 	}
 }
 
-// charge makes canisters pay for what they store, and sums up what they use.
+// stopping are the canisters that may wait to be stopped.
+func (r *round) stopping() []types.CanisterID {
+	var out []types.CanisterID
+	for _, id := range r.index.stopping.list() {
+		if r.s.Canister(id) != nil {
+			out = append(out, id)
+		}
+	}
+	for _, id := range r.s.Edited() {
+		if c := r.s.Canister(id); c != nil && c.Status == state.Stopping && !r.index.stopping.in[id] {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, types.CanisterID.Compare)
+	return out
+}
+
+// charge makes canisters pay for what they store: those that are active, and some of the
+// others in turn.
 func (r *round) charge() {
-	since := r.s.Time - r.s.LastCharged
-	if since < chargeInterval {
-		return
+	for _, id := range r.s.Edited() {
+		r.route(r.Executor.Charge(r.s, id))
 	}
-	r.s.LastCharged = r.s.Time
-	consumed, bytes := r.s.Metrics.GoneCycles, uint64(0)
-	for _, id := range r.s.IDs() {
-		c := r.s.Edit(id)
-		r.route(r.Executor.ChargeIdle(c, uint64(since)))
-		consumed, bytes = consumed.Add(c.Consumed), bytes+execution.MemoryUsage(c)
+	ids := r.s.IDs()
+	at, _ := slices.BinarySearchFunc(ids, r.s.NextCharged, types.CanisterID.Compare)
+	for range min(maxCharged, len(ids)) {
+		if at == len(ids) {
+			at = 0
+		}
+		if before := r.s.Canister(ids[at]); before.Charged != r.s.Time {
+			r.route(r.Executor.Charge(r.s, ids[at]))
+			if c := r.s.Canister(ids[at]); c != before {
+				r.index.set(ids[at], c, r.Executor)
+			}
+		}
+		at++
 	}
-	r.s.Metrics.ConsumedCycles, r.s.Metrics.StateBytes = consumed, bytes
+	r.s.NextCharged = types.CanisterID{}
+	if at < len(ids) {
+		r.s.NextCharged = ids[at]
+	}
 }

@@ -32,6 +32,16 @@ type Canister struct {
 	Stops   []Stop
 	Version uint64
 	Cycles  types.Cycles
+	// Reserved are cycles set aside for storage that was taken when the subnet was
+	// filling up: they pay for nothing else.
+	Reserved types.Cycles
+	// Charged is until when the canister has paid for what it stores and is allotted.
+	Charged types.Time
+	// Priority says who goes first when not all can run: see package messaging.
+	Priority int64
+	// Heap and Install hold the canister back after a round in which it changed or
+	// installed too much.
+	Heap, Install Debit
 	// Code is nil for an empty canister.
 	Code          *Code
 	StableBytes   uint64
@@ -57,8 +67,50 @@ type Canister struct {
 	NextLog      uint64
 	Created      types.Time
 	Installed    types.Time
-	Consumed     types.Cycles
+	// Consumed is all that the canister has paid, ByUse what for.
+	Consumed types.Cycles
+	ByUse    [Uses]types.Cycles
+
+	// Snapshots are in the order of their numbers; NextSnapshot is the next number.
+	Snapshots    []*Snapshot
+	NextSnapshot uint64
+	LowMemory    LowMemory
 }
+
+// Use is what cycles are paid for (interface specification, "canister_metrics").
+type Use uint8
+
+// The uses, and how many there are.
+const (
+	UseMemory Use = iota
+	UseComputeAllocation
+	UseIngress
+	UseInstructions
+	UseTransmission
+	UseUninstall // what was left of a canister that ran out of cycles
+	UseCreation
+	UseOutcalls
+	UseBurned
+	Uses
+)
+
+// Consume counts what the canister pays; taking it from the balance is the caller's.
+func (c *Canister) Consume(u Use, amount types.Cycles) {
+	c.Consumed = c.Consumed.Add(amount)
+	c.ByUse[u] = c.ByUse[u].Add(amount)
+}
+
+// LowMemory is how far the low-memory hook has come (interface specification, "On low
+// Wasm memory").
+type LowMemory uint8
+
+// The states of the hook: it becomes ready when less of the heap than the threshold is left,
+// runs once, and may run again only after there was enough in between.
+const (
+	LowMemoryNotReached LowMemory = iota
+	LowMemoryReady
+	LowMemoryExecuted
+)
 
 // Code is what install_code set. It is replaced as a whole, never edited.
 type Code struct {
@@ -112,7 +164,8 @@ type Chunk struct {
 // Stop is a stop_canister call that waits.
 type Stop struct {
 	Origin   Origin
-	Deadline types.Time // when it gives up
+	Cycles   types.Cycles // that came with the call
+	Deadline types.Time   // when it gives up
 }
 
 // LogRecord is a line of the canister's log.
@@ -133,6 +186,7 @@ const (
 	ChangeReinstall
 	ChangeUpgrade
 	ChangeControllers
+	ChangeLoadSnapshot
 )
 
 // Change is an entry of the canister history (interface specification, "canister_info").
@@ -145,6 +199,16 @@ type Change struct {
 	Kind        ChangeKind
 	Controllers []principal.ID // of a creation or a change of controllers
 	ModuleHash  types.Hash     // of a deployment
+	EnvVars     *types.Hash    // of a creation with environment variables: their hash
+	Loaded      *LoadedSnapshot
+}
+
+// LoadedSnapshot is what a history entry tells of a snapshot that was loaded.
+type LoadedSnapshot struct {
+	ID       SnapshotID
+	Version  uint64 // of the canister that it was made from, at that time
+	Taken    types.Time
+	Uploaded bool
 }
 
 // maxHistory is how many changes are kept.
@@ -162,26 +226,31 @@ func (c *Canister) Record(ch Change) {
 // maxLogBytes bounds a canister's log.
 const maxLogBytes = 4 * types.KiB
 
-// AppendLog adds lines to the log and drops the oldest beyond its bound.
+// logRecordBytes is what a line takes besides its content.
+const logRecordBytes = 16
+
+// AppendLog adds lines to the log and drops the oldest beyond its bound. A line that is too
+// long by itself is cut.
 func (c *Canister) AppendLog(now types.Time, lines [][]byte) {
 	for _, line := range lines {
-		c.Log = append(c.Log, LogRecord{c.NextLog, now, line})
+		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), maxLogBytes-logRecordBytes)]})
 		c.NextLog++
 	}
 	size := 0
 	for i := len(c.Log) - 1; i >= 0; i-- {
-		if size += len(c.Log[i].Content); size > maxLogBytes {
+		if size += logRecordBytes + len(c.Log[i].Content); size > maxLogBytes {
 			c.Log = slices.Clone(c.Log[i+1:])
 			return
 		}
 	}
 }
 
-// Expired lists the bounded-wait calls whose deadline is before now, in order.
+// Expired lists the bounded-wait calls whose deadline is before now and that have no
+// response yet, in order.
 func (c *Canister) Expired(now types.Time) []uint64 {
 	var out []uint64
 	for id, cb := range c.Callbacks {
-		if cb.Deadline != 0 && cb.Deadline < now && !c.answered(id) {
+		if cb.Deadline != 0 && cb.Deadline < now && !cb.Answered {
 			out = append(out, id)
 		}
 	}
@@ -189,11 +258,50 @@ func (c *Canister) Expired(now types.Time) []uint64 {
 	return out
 }
 
-// answered reports whether the response to a call waits in the queue.
-func (c *Canister) answered(callback uint64) bool {
-	return slices.ContainsFunc(c.Inbox, func(in Input) bool {
-		return in.Response != nil && in.Response.Callback == callback
-	})
+// Respond queues a response, and reports whether the canister still waits for it: the
+// call may have timed out or been answered.
+func (c *Canister) Respond(r *Response) bool {
+	cb := c.Callbacks[r.Callback]
+	if cb == nil || cb.Answered {
+		return false
+	}
+	answered := *cb
+	answered.Answered = true
+	c.Callbacks[r.Callback] = &answered
+	c.Inbox = append(c.Inbox, Input{Response: r})
+	return true
+}
+
+// Credit adds cycles to the balance. What is beyond the largest amount counts as burned.
+func (c *Canister) Credit(amount types.Cycles) {
+	fits := types.MaxCycles().Sub(c.Cycles).Min(amount)
+	c.Cycles = c.Cycles.Add(fits)
+	if over := amount.Sub(fits); !over.IsZero() {
+		c.Consume(UseBurned, over)
+	}
+}
+
+// Debit is an amount that grows smaller by an allowance with every height.
+type Debit struct {
+	Amount uint64
+	At     types.Height
+}
+
+// Left is what is left of the debit at a height.
+func (d Debit) Left(at types.Height, allowance uint64) uint64 {
+	if d.Amount == 0 {
+		return 0
+	}
+	rounds := uint64(at - d.At)
+	if rounds > d.Amount/allowance {
+		return 0
+	}
+	return d.Amount - rounds*allowance
+}
+
+// Plus adds to the debit at a height.
+func (d Debit) Plus(amount uint64, at types.Height, allowance uint64) Debit {
+	return Debit{d.Left(at, allowance) + amount, at}
 }
 
 // clone copies what edits change in place; what they replace is shared.
@@ -211,13 +319,14 @@ func (c *Canister) clone() *Canister {
 	d.Chunks = slices.Clone(c.Chunks)
 	d.History = slices.Clone(c.History)
 	d.Log = slices.Clone(c.Log)
+	d.Snapshots = slices.Clone(c.Snapshots)
 	return &d
 }
 
 // NewCanister is an empty, running canister.
 func NewCanister(id types.CanisterID, now types.Time) *Canister {
 	return &Canister{
-		ID: id, Status: Running, Created: now,
+		ID: id, Status: Running, Created: now, Charged: now,
 		Contexts: map[uint64]*CallContext{}, Callbacks: map[uint64]*Callback{}, Pending: map[types.CanisterID]int{},
 	}
 }

@@ -17,9 +17,11 @@ type saved struct {
 	Time               types.Time
 	NextCanister       uint64
 	Management         []Input
-	AwaitingRandomness []Origin
-	LastCharged        types.Time
+	AwaitingRandomness []*Request
+	NextCharged        types.CanisterID
+	HeapDelta          uint64
 	Metrics            Metrics
+	BlockMakers        []BlockDay
 	Canisters          []*Canister
 	Ingress            []savedIngress
 }
@@ -41,17 +43,18 @@ func (s *State) Save() ([]byte, Objects, error) {
 	}
 	out := saved{
 		Height: s.Height, Time: s.Time, NextCanister: s.NextCanister, Management: s.Management,
-		AwaitingRandomness: s.AwaitingRandomness, LastCharged: s.LastCharged, Metrics: s.Metrics,
+		AwaitingRandomness: s.AwaitingRandomness, NextCharged: s.NextCharged, HeapDelta: s.HeapDelta, Metrics: s.Metrics,
+		BlockMakers: s.BlockMakers,
 	}
 	objects := Objects{}
 	for _, id := range s.ids {
-		c := s.canisters[id]
+		c := s.Canister(id)
 		out.Canisters = append(out.Canisters, c)
 		if c.Code != nil {
 			objects[c.Code.ModuleHash] = c.Code.Module
 		}
-		for _, chunk := range c.Chunks {
-			objects[chunk.Hash] = chunk.Data
+		for p := range c.pieces() {
+			objects[p.Hash] = p.Data
 		}
 	}
 	for _, id := range s.history.IDs() {
@@ -76,7 +79,8 @@ func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
 	}
 	s := New(in.Time, in.NextCanister)
 	s.Height, s.Management, s.AwaitingRandomness = in.Height, in.Management, in.AwaitingRandomness
-	s.LastCharged, s.Metrics = in.LastCharged, in.Metrics
+	s.NextCharged, s.HeapDelta, s.Metrics = in.NextCharged, in.HeapDelta, in.Metrics
+	s.BlockMakers = in.BlockMakers
 	for _, c := range in.Canisters {
 		if c == nil {
 			return nil, fmt.Errorf("saved state: %w", io.ErrUnexpectedEOF)
@@ -84,8 +88,11 @@ func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
 		if err := c.load(object); err != nil {
 			return nil, fmt.Errorf("saved state: canister %s: %w", c.ID, err)
 		}
-		s.canisters[c.ID] = c
+		s.base[c.ID] = c
 		s.ids = append(s.ids, c.ID)
+		if len(c.Inbox) > 0 {
+			s.waiting = append(s.waiting, c.ID)
+		}
 	}
 	for i := 1; i < len(s.ids); i++ {
 		if principal.ID.Compare(s.ids[i-1], s.ids[i]) >= 0 {
@@ -108,12 +115,12 @@ func (c *Canister) load(object func(types.Hash) ([]byte, error)) error {
 		}
 		c.Code.Module = module
 	}
-	for i := range c.Chunks {
-		data, err := object(c.Chunks[i].Hash)
+	for p := range c.pieces() {
+		data, err := object(p.Hash)
 		if err != nil {
 			return err
 		}
-		c.Chunks[i].Data = data
+		p.Data = data
 	}
 	if c.Contexts == nil {
 		c.Contexts = map[uint64]*CallContext{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"portico/lightclient/principal"
 	"portico/node/types"
@@ -25,9 +26,19 @@ func sample() *State {
 		c.Pending[principal.Canister(8)] = 1
 		c.Inbox = []Input{{Request: &Request{Origin: user, Receiver: c.ID, Method: "m", Arg: []byte{1}}}, {Response: &Response{Receiver: c.ID, Callback: 5, Reject: types.Rejectf(types.ErrCanisterTrapped, "x")}}}
 		c.Chunks = []Chunk{{Hash: types.Hash{9, byte(i)}, Data: []byte("chunk")}}
+		timer, low := uint64(5), LowMemoryReady
+		c.Snapshots = []*Snapshot{
+			{Number: 2, Version: 3, Module: []Chunk{{Hash: types.Hash{6, byte(i)}, Data: []byte("module")}}, Timer: &timer, LowMemory: &low, Globals: []Global{{GlobalI64, 7}}},
+			{Number: 4, Uploaded: true, Module: []Chunk{{}, {Hash: types.Hash{8, byte(i)}, Data: []byte("piece")}}, Chunks: []Chunk{{Hash: types.Hash{7, byte(i)}, Data: []byte("kept")}}},
+		}
+		c.NextSnapshot, c.LowMemory = 5, LowMemoryExecuted
+		c.Consume(UseBurned, types.CyclesOf(3))
+		c.Record(Change{Kind: ChangeLoadSnapshot, Loaded: &LoadedSnapshot{ID: SnapshotID{c.ID, 2}, Uploaded: true}})
+		c.AppendLog(s.Time, [][]byte{[]byte("line")})
 		s.Add(c)
 	}
 	s.Ingress().Begin(types.RequestID{1, 2}, IngressEntry{Status: Processing, Sender: principal.Anonymous(), Expiry: s.Time.Add(60e9)})
+	s.CountBlock(principal.Canister(1), []types.NodeID{principal.Canister(2)})
 	s.Management = []Input{{Request: &Request{Origin: user, Method: "raw_rand"}}}
 	return s
 }
@@ -95,5 +106,26 @@ func TestExpiredMessagesAreForgottenOnceDecided(t *testing.T) {
 	h.Expire(s.Time.Add(65e9))
 	if h.Get(decided) != nil || h.Get(types.RequestID{1, 2}) == nil {
 		t.Error("want the decided message forgotten and the running one kept")
+	}
+}
+
+func TestAnswersThatExpireFirstAreForgottenWhenAllAreTooLarge(t *testing.T) {
+	s := New(1_000_000_000_000, 0)
+	h := s.Ingress()
+	h.most = 20
+	for i := range byte(3) {
+		id := types.RequestID{9 - i}
+		h.Begin(id, IngressEntry{Status: Received, Expiry: s.Time.Add(60e9 + time.Duration(i)*10e9)})
+		h.Set(id, Replied, make([]byte, 10), nil)
+	}
+	h.Expire(s.Time)
+	for i, want := range []IngressStatus{Done, Replied, Replied} {
+		if e := h.Get(types.RequestID{9 - byte(i)}); e.Status != want || len(e.Reply) != 10 && want == Replied {
+			t.Errorf("answer %d is %s with %d bytes, want %s", i, e.Status, len(e.Reply), want)
+		}
+	}
+	h.Expire(s.Time.Add(200e9))
+	if h.bytes != 0 || h.Len() != 0 {
+		t.Errorf("%d messages with %d bytes are left", h.Len(), h.bytes)
 	}
 }

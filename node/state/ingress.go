@@ -50,15 +50,20 @@ type IngressHistory struct {
 	// swept are empty.
 	buckets map[uint64][]types.RequestID
 	swept   uint64
+	// bytes is the size of all answers, most what Expire leaves of them.
+	bytes, most int
 }
 
-// maxIngressEntries bounds the history (INGRESS_HISTORY_MAX_MESSAGES).
-const maxIngressEntries = 600_000
+// Bounds of the history (INGRESS_HISTORY_MAX_MESSAGES and its memory).
+const (
+	maxIngressEntries = 600_000
+	maxIngressBytes   = 4 * types.GiB
+)
 
 func newIngressHistory(now types.Time) *IngressHistory {
 	return &IngressHistory{
 		entries: map[types.RequestID]*IngressEntry{}, changed: map[types.RequestID]bool{},
-		buckets: map[uint64][]types.RequestID{}, swept: second(now),
+		buckets: map[uint64][]types.RequestID{}, swept: second(now), most: maxIngressBytes,
 	}
 }
 
@@ -80,8 +85,31 @@ func (h *IngressHistory) Len() int { return len(h.entries) }
 
 // Begin remembers a new message.
 func (h *IngressHistory) Begin(id types.RequestID, e IngressEntry) {
-	h.entries[id], h.changed[id] = &e, true
+	h.put(id, &e)
 	h.schedule(id, e.Expiry)
+}
+
+// put replaces what is known of a message; nil forgets it.
+func (h *IngressHistory) put(id types.RequestID, e *IngressEntry) {
+	h.bytes += e.bytes() - h.entries[id].bytes()
+	h.changed[id] = true
+	if e == nil {
+		delete(h.entries, id)
+	} else {
+		h.entries[id] = e
+	}
+}
+
+// bytes is the size of the answer.
+func (e *IngressEntry) bytes() int {
+	switch {
+	case e == nil:
+		return 0
+	case e.Reject != nil:
+		return len(e.Reject.Message)
+	default:
+		return len(e.Reply)
+	}
 }
 
 func (h *IngressHistory) schedule(id types.RequestID, expiry types.Time) {
@@ -97,22 +125,22 @@ func (h *IngressHistory) Set(id types.RequestID, status IngressStatus, reply []b
 	}
 	e := *old
 	e.Status, e.Reply, e.Reject = status, reply, reject
-	h.entries[id], h.changed[id] = &e, true
+	h.put(id, &e)
 }
 
 // undecidedRecheck is how much longer a message whose call still runs is kept.
 const undecidedRecheck = time.Minute
 
 // Expire forgets the decided messages whose expiry is past. Those whose calls still
-// run are kept and looked at again a minute later.
+// run are kept and looked at again a minute later. If the answers are too large together,
+// those that expire first are forgotten and their messages are only known to be done.
 func (h *IngressHistory) Expire(now types.Time) {
 	for ; h.swept < second(now); h.swept++ {
 		ids := h.buckets[h.swept]
 		delete(h.buckets, h.swept)
 		for _, id := range ids {
 			if h.entries[id].Status.Terminal() {
-				delete(h.entries, id)
-				h.changed[id] = true
+				h.put(id, nil)
 				continue
 			}
 			e := *h.entries[id]
@@ -120,6 +148,26 @@ func (h *IngressHistory) Expire(now types.Time) {
 			h.entries[id] = &e
 			at := second(e.Expiry)
 			h.buckets[at] = append(h.buckets[at], id)
+		}
+	}
+	if h.bytes > h.most {
+		h.shrink()
+	}
+}
+
+// shrink forgets answers until the rest is small enough.
+func (h *IngressHistory) shrink() {
+	for _, at := range slices.Sorted(maps.Keys(h.buckets)) {
+		ids := slices.SortedFunc(slices.Values(h.buckets[at]), func(a, b types.RequestID) int { return slices.Compare(a[:], b[:]) })
+		for _, id := range ids {
+			if h.bytes <= h.most {
+				return
+			}
+			if old := h.entries[id]; old.bytes() > 0 {
+				e := *old
+				e.Status, e.Reply, e.Reject = Done, nil, nil
+				h.put(id, &e)
+			}
 		}
 	}
 }

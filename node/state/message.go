@@ -42,6 +42,7 @@ type Task uint8
 const (
 	Heartbeat Task = iota + 1
 	GlobalTimer
+	LowWasmMemory
 )
 
 // Request is a call by a user or a canister.
@@ -54,6 +55,10 @@ type Request struct {
 	// CallerInfo and CallerSigner come with some users' signatures.
 	CallerInfo   []byte
 	CallerSigner principal.ID
+	// SenderVersion is the version of the canister that made the call, when it did.
+	SenderVersion uint64
+	// Expiry is until when an ingress message may begin.
+	Expiry types.Time
 	// Effective is the canister that an ingress message to the management canister concerns.
 	Effective principal.ID
 }
@@ -95,4 +100,20 @@ type Callback struct {
 	Reply, Reject Closure
 	Cleanup       *Closure
 	Deadline      types.Time // of a bounded-wait call; 0 for others
+	// Answered: the response is in the canister's queue, and no other will be.
+	Answered bool
+}
+
+// MaxResponseBytes is what is set aside for a response that is guaranteed.
+const MaxResponseBytes = 2 * types.MiB
+
+// Bytes is what the request counts for in queues.
+func (r *Request) Bytes() uint64 { return uint64(len(r.Method) + len(r.Arg)) }
+
+// Bytes is what the response counts for in queues.
+func (r *Response) Bytes() uint64 {
+	if r.Reject != nil {
+		return uint64(len(r.Reject.Message))
+	}
+	return uint64(len(r.Reply))
 }

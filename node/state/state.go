@@ -26,24 +26,36 @@ type State struct {
 	// Management is the queue of calls to the management canister.
 	Management []Input
 	// AwaitingRandomness are the calls of raw_rand that the next round answers.
-	AwaitingRandomness []Origin
-	// LastCharged is when canisters last paid for storage.
-	LastCharged types.Time
-	Metrics     Metrics
+	AwaitingRandomness []*Request
+	// NextCharged is the canister with which charging for storage goes on.
+	NextCharged types.CanisterID
+	// HeapDelta is how many bytes of memories changed since the last checkpoint.
+	HeapDelta uint64
+	Metrics   Metrics
+	// BlockMakers are the last days' counts of who made blocks, in order of time.
+	BlockMakers []BlockDay
 
-	canisters map[types.CanisterID]*Canister
-	edited    map[types.CanisterID]bool
-	ids       []types.CanisterID // sorted; shared until it changes
-	history   *IngressHistory
+	// base is shared with other states and never changed; recent goes over it, nil for
+	// what was deleted. So a new height costs what is active, not what there is.
+	base, recent map[types.CanisterID]*Canister
+	edited       map[types.CanisterID]bool
+	ids          []types.CanisterID // sorted; shared with earlier states unless ownIDs
+	ownIDs       bool
+	// waiting are the canisters, sorted, that had messages when this height began.
+	waiting []types.CanisterID
+	history *IngressHistory
 }
 
 // Metrics are the subnet's counters, served under /subnet/<id>/metrics.
 type Metrics struct {
-	// ConsumedCycles is by all canisters that are or were, as of the last time they
-	// were charged; GoneCycles is the part of deleted canisters and of creations.
+	// ConsumedCycles is by all canisters that are or were; GoneCycles is the part of
+	// deleted canisters, and of responses that came too late.
 	ConsumedCycles, GoneCycles types.Cycles
-	UpdateTransactions         uint64
-	// StateBytes is what canisters store, as of then.
+	// MintedCycles is all that came into being here: nothing else is ever consumed,
+	// held or in flight.
+	MintedCycles       types.Cycles
+	UpdateTransactions uint64
+	// StateBytes is what canisters store.
 	StateBytes uint64
 }
 
@@ -51,62 +63,124 @@ type Metrics struct {
 // canister id of the subnet's range.
 func New(now types.Time, firstCanister uint64) *State {
 	return &State{
-		Time: now, LastCharged: now, NextCanister: firstCanister,
-		canisters: map[types.CanisterID]*Canister{}, edited: map[types.CanisterID]bool{}, history: newIngressHistory(now),
+		Time: now, NextCanister: firstCanister,
+		base: map[types.CanisterID]*Canister{}, recent: map[types.CanisterID]*Canister{}, edited: map[types.CanisterID]bool{},
+		history: newIngressHistory(now),
 	}
 }
+
+// minRecent is how many canisters lie over the base before a new one is made.
+const minRecent = 64
 
 // Next begins the state of the following height. The ingress history moves on to
 // it: only the newest state may change or read it.
 func (s *State) Next(now types.Time) *State {
 	next := *s
 	next.Height, next.Time = s.Height+1, max(now, s.Time)
-	next.canisters = maps.Clone(s.canisters)
+	next.waiting = s.Waiting()
+	next.ownIDs = false
 	next.edited = map[types.CanisterID]bool{}
 	next.Management = slices.Clone(s.Management)
 	next.AwaitingRandomness = slices.Clone(s.AwaitingRandomness)
+	if len(s.recent) < minRecent+len(s.base)/4 {
+		next.recent = maps.Clone(s.recent)
+		return &next
+	}
+	next.recent = map[types.CanisterID]*Canister{}
+	next.base = make(map[types.CanisterID]*Canister, len(s.ids))
+	for _, id := range s.ids {
+		next.base[id] = s.Canister(id)
+	}
 	return &next
 }
 
 // Canister returns a canister to read, or nil.
-func (s *State) Canister(id types.CanisterID) *Canister { return s.canisters[id] }
+func (s *State) Canister(id types.CanisterID) *Canister {
+	if c, ok := s.recent[id]; ok {
+		return c
+	}
+	return s.base[id]
+}
 
 // Edit returns a canister to change, or nil.
 func (s *State) Edit(id types.CanisterID) *Canister {
-	c := s.canisters[id]
+	c := s.Canister(id)
 	if c == nil || s.edited[id] {
 		return c
 	}
 	c = c.clone()
-	s.canisters[id], s.edited[id] = c, true
+	s.recent[id], s.edited[id] = c, true
 	return c
+}
+
+// Touch returns a canister of which only what is no map, slice or pointer may be
+// changed, and nothing that the state tree shows: it is cheaper than Edit, and not
+// Edited. It returns nil if there is none.
+func (s *State) Touch(id types.CanisterID) *Canister {
+	c := s.Canister(id)
+	if c == nil || s.edited[id] {
+		return c
+	}
+	copied := *c
+	s.recent[id] = &copied
+	return &copied
 }
 
 // Add puts a new canister into the state.
 func (s *State) Add(c *Canister) {
-	s.canisters[c.ID], s.edited[c.ID] = c, true
+	s.recent[c.ID], s.edited[c.ID] = c, true
 	at, _ := slices.BinarySearchFunc(s.ids, c.ID, principal.ID.Compare)
-	s.ids = slices.Insert(slices.Clone(s.ids), at, c.ID)
+	s.own()
+	s.ids = slices.Insert(s.ids, at, c.ID)
 }
 
 // Delete removes a canister.
 func (s *State) Delete(id types.CanisterID) {
-	if s.canisters[id] == nil {
+	if s.Canister(id) == nil {
 		return
 	}
-	delete(s.canisters, id)
-	s.edited[id] = true
+	s.recent[id], s.edited[id] = nil, true
 	at, _ := slices.BinarySearchFunc(s.ids, id, principal.ID.Compare)
-	s.ids = slices.Delete(slices.Clone(s.ids), at, at+1)
+	s.own()
+	s.ids = slices.Delete(s.ids, at, at+1)
+}
+
+// own copies the list of canisters before it changes.
+func (s *State) own() {
+	if !s.ownIDs {
+		s.ids, s.ownIDs = slices.Clone(s.ids), true
+	}
 }
 
 // IDs are the canisters in order. The slice must not be changed.
 func (s *State) IDs() []types.CanisterID { return s.ids }
 
-// Backlog reports whether messages wait for the next round.
-func (s *State) Backlog() bool {
-	return len(s.Management) > 0 || slices.ContainsFunc(s.ids, func(id types.CanisterID) bool { return len(s.canisters[id].Inbox) > 0 })
+// Waiting are the canisters that have messages, in order. It costs what was edited
+// since Next and what waited then.
+func (s *State) Waiting() []types.CanisterID {
+	var out []types.CanisterID
+	add := func(id types.CanisterID) {
+		if c := s.Canister(id); c != nil && len(c.Inbox) > 0 {
+			out = append(out, id)
+		}
+	}
+	for _, id := range s.waiting {
+		if !s.edited[id] {
+			add(id)
+		}
+	}
+	sorted := len(out)
+	for id := range s.edited {
+		add(id)
+	}
+	if len(out) > sorted {
+		slices.SortFunc(out, principal.ID.Compare)
+	}
+	return out
 }
+
+// Backlog reports whether messages wait for the next round.
+func (s *State) Backlog() bool { return len(s.Management) > 0 || len(s.Waiting()) > 0 }
 
 // Edited are the canisters that were edited, added or deleted since Next, in order.
 func (s *State) Edited() []types.CanisterID {

@@ -47,6 +47,13 @@
 // Working files promise nothing after a crash: a restarted process opens
 // checkpoints with OpenCheckpoint.
 //
+// # Snapshots
+//
+// Adopt makes the committed content of a memory that of another: a hard link of its file
+// (the base), and a copy of its overlay. The rule above protects the base as it does
+// checkpoints; the next Publish of the adopting memory takes it as its working file, or
+// copies it if something was changed since. Resize and Write fill a memory without a view.
+//
 // # Concurrency and bounds
 //
 // The methods of a View, and Publish, are called by one goroutine at a time (the
@@ -147,7 +154,8 @@ type Memory struct {
 
 	// The committed layer belongs to the round's goroutine.
 	next    uint64 // committed size
-	fresh   bool   // the overlay lies on zeros, not on the file
+	fresh   bool   // the overlay lies on base, or on zeros if there is none, not on the file
+	base    *base  // what was adopted since the last Publish; nil = none
 	overlay overlay
 	view    *View
 }
@@ -186,7 +194,7 @@ func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
 		b = Best()
 	}
 	// A spare of an earlier process cannot be trusted to be what it was.
-	if err := remove(path+spareSuffix, path+tempSuffix); err != nil {
+	if err := remove(path+spareSuffix, path+tempSuffix, path+baseSuffix); err != nil {
 		return nil, err
 	}
 	return &Memory{
@@ -228,6 +236,7 @@ func (m *Memory) Close() error {
 		}
 		m.work = nil
 	}
+	errs = append(errs, m.dropBase())
 	m.overlay.reset()
 	return errors.Join(errs...)
 }
@@ -273,9 +282,9 @@ func (m *Memory) ReadCommitted(b []byte, off uint64) error {
 // readBase reads what lies under the overlay.
 func (m *Memory) readBase(b []byte, off uint64) error {
 	n := uint64(0)
-	if !m.fresh && off < m.size {
-		n = min(uint64(len(b)), m.size-off)
-		if _, err := m.work.f.ReadAt(b[:n], int64(off)); err != nil {
+	if f, size := m.under(); off < size {
+		n = min(uint64(len(b)), size-off)
+		if _, err := f.ReadAt(b[:n], int64(off)); err != nil {
 			return fmt.Errorf("heap: %s: reading %d bytes at %d: %w", m.path, n, off, err)
 		}
 	}

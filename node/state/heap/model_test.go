@@ -66,6 +66,10 @@ func TestAllBackendsBehaveLikePlainSlices(t *testing.T) {
 			"removeCheckpoint": w.removeCheckpoint,
 			"prepare":          w.prepare,
 			"restart":          w.restart,
+			"snapshot":         w.snapshot,
+			"publishSnapshot":  w.publishSnapshot,
+			"writeSnapshot":    w.writeSnapshot,
+			"load":             w.load,
 			"":                 w.check,
 		})
 	})
@@ -85,6 +89,7 @@ type world struct {
 	queries     [3]struct{ shows []byte } // nil = idle
 	checkpoints map[string][]byte
 	taken       int
+	saved       []byte // the snapshot
 }
 
 type subject struct {
@@ -96,6 +101,7 @@ type subject struct {
 	v       *View
 	q       [3]*QueryView
 	links   map[string]string // name of a checkpoint -> its file
+	saved   *Memory           // the snapshot, which has no view
 }
 
 func newWorld(t *rapid.T, dir string) *world {
@@ -110,6 +116,8 @@ func newWorld(t *rapid.T, dir string) *world {
 			s.path = filepath.Join(dir, s.name)
 			var err error
 			s.m, err = Open(s.path, b)
+			must(t, err)
+			s.saved, err = Open(s.path+".saved", b)
 			must(t, err)
 			s.open(t)
 			w.all = append(w.all, s)
@@ -141,6 +149,7 @@ func (s *subject) open(t *rapid.T) {
 func (w *world) close() {
 	for _, s := range w.all {
 		s.m.Close()
+		s.saved.Close()
 	}
 	os.RemoveAll(w.dir)
 }
@@ -385,6 +394,10 @@ func (w *world) check(t *rapid.T) {
 		must(t, s.m.ReadCommitted(committed, 0))
 		if !bytes.Equal(committed[:len(w.committed)], w.committed) || !isZero(committed[len(w.committed):]) {
 			t.Fatalf("%s: committed content differs", s.name)
+		}
+		must(t, s.saved.ReadCommitted(committed, 0))
+		if s.saved.CommittedSize() != uint64(len(w.saved)) || !bytes.Equal(committed[:len(w.saved)], w.saved) {
+			t.Fatalf("%s: the snapshot differs at %d", s.name, firstDifference(committed, w.saved))
 		}
 		if got := s.m.Changed(); !slices.Equal(got, want) {
 			t.Fatalf("%s: changed %v, want %v", s.name, got, want)

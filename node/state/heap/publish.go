@@ -14,6 +14,7 @@ import (
 const (
 	spareSuffix = ".spare"
 	tempSuffix  = ".tmp"
+	baseSuffix  = ".base"
 )
 
 // Publish makes the committed content the published one. Query views in use keep what
@@ -57,15 +58,12 @@ func (m *Memory) Publish() error {
 	}
 }
 
-// publishNew makes a new working file of the overlay on zeros. Query views keep the old one.
+// publishNew makes a new working file of the overlay on its base. Query views keep the old one.
 func (m *Memory) publishNew(published []Range) error {
 	temp := m.path + tempSuffix
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := m.compose(temp, published)
 	if err != nil {
-		return fmt.Errorf("heap: %w", err)
-	}
-	if err := errors.Join(m.writePages(f, published), f.Truncate(int64(m.next))); err != nil {
-		return errors.Join(err, f.Close(), os.Remove(temp))
+		return err
 	}
 	if err := m.dropSpare(); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(temp))
@@ -79,7 +77,43 @@ func (m *Memory) publishNew(published []Range) error {
 	m.work, m.size, m.torn = &inode{old.path, f}, m.next, nil
 	m.low = 0
 	clear(m.changed)
-	return closeFile(old.f)
+	return errors.Join(closeFile(old.f), m.dropBase())
+}
+
+// compose makes a file of the overlay on its base, or opens the base as that file if nothing
+// was changed on it.
+func (m *Memory) compose(temp string, published []Range) (*os.File, error) {
+	if err := remove(temp); err != nil {
+		return nil, err
+	}
+	base, size := m.under()
+	if base != nil && size == m.next && len(published) == 0 {
+		if err := os.Link(m.base.path, temp); err != nil {
+			return nil, fmt.Errorf("heap: %w", err)
+		}
+		f, err := os.OpenFile(temp, os.O_RDWR, 0)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("heap: %w", err), os.Remove(temp))
+		}
+		return f, nil
+	}
+	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("heap: %w", err)
+	}
+	if base != nil {
+		err = copySparse(f, base, size)
+	}
+	if err == nil {
+		err = m.writePages(f, published)
+	}
+	if err == nil {
+		err = f.Truncate(int64(m.next))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("heap: %s: %w", temp, err), f.Close(), os.Remove(temp))
+	}
+	return f, nil
 }
 
 // publishPages writes the overlay over the working file.

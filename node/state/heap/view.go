@@ -173,6 +173,9 @@ func (v *View) Commit() (pages int, err error) {
 		return 0, err
 	}
 	if v.replaced {
+		if err := m.dropBase(); err != nil {
+			return 0, err
+		}
 		m.overlay.reset()
 		m.fresh = true
 	}
@@ -246,8 +249,8 @@ func (v *View) rebuild() error {
 // one, or zeros after a Replace.
 func (v *View) showCommitted() error {
 	m := v.m
-	f, size := m.work.f, m.size
-	if m.fresh || v.replaced {
+	f, size := m.under()
+	if v.replaced {
 		f, size = nil, 0
 	}
 	if err := v.s.show(f, size); err != nil {

@@ -94,6 +94,9 @@ func compare(path string, want, got []types.Hash) error {
 	return nil
 }
 
+// Hash is the checkpoint's Store.Hash.
+func (l *Loaded) Hash() types.Hash { return l.m.hash() }
+
 // Has reports whether there is a memory of that name.
 func (l *Loaded) Has(memory string) bool {
 	_, ok := l.m.find(kindMemory, memory)

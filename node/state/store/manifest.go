@@ -124,6 +124,24 @@ func (m *manifest) append(b []byte) []byte {
 	return append(b, sum[:]...)
 }
 
+// domainState separates what identifies a state from everything else that is hashed.
+const domainState = "\x0dportico-state"
+
+// hash is the same for the same state on every node. Linked files are left out, and so
+// are empty memories, which a node may have opened for a reason of its own.
+func (m *manifest) hash() types.Hash {
+	if m == nil {
+		return types.Hash{}
+	}
+	same := manifest{Height: m.Height, Root: m.Root}
+	for _, e := range m.Entries {
+		if e.Kind == kindBlob || e.Kind == kindMemory && e.Size > 0 {
+			same.Entries = append(same.Entries, e)
+		}
+	}
+	return sha256.Sum256(same.append([]byte(domainState)))
+}
+
 // decodeManifest reads exactly what append writes.
 func decodeManifest(b []byte) (*manifest, error) {
 	if len(b) < sha256.Size || len(b) > maxManifestBytes {

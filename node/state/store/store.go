@@ -124,6 +124,15 @@ func (s *Store) Write(c Checkpoint) error {
 	return nil
 }
 
+// Hash identifies all of the newest checkpoint's state, heaps included: blobs and memories
+// with their sizes and the hashes of their chunks. It is the same on every node with the same
+// state, and zero before the first Write or Latest.
+func (s *Store) Hash() types.Hash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest.hash()
+}
+
 // finish removes older checkpoints, which sets their files free for the memories to use again.
 func (s *Store) finish(h types.Height, changed map[*heap.Memory]bool) error {
 	if err := s.clean(h); err != nil {

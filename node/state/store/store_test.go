@@ -399,6 +399,51 @@ func TestIncrementalHashesAreThoseOfTheFiles(t *testing.T) {
 	n.close(t)
 }
 
+// TestTheSameStateHasTheSameHashEverywhere compares nodes of which one was restarted and another
+// has files of its own.
+func TestTheSameStateHasTheSameHashEverywhere(t *testing.T) {
+	nodes := []*subnet{start(t, t.TempDir()), start(t, t.TempDir()), start(t, t.TempDir())}
+	hashes := map[types.Hash]bool{}
+	for range 6 {
+		for k, n := range nodes {
+			n.advance(t)
+			c := n.checkpoint(t)
+			switch k {
+			case 1:
+				c.LinkedFiles = nil
+				if n.mems["empty"] == nil {
+					empty, err := heap.Open(filepath.Join(n.dir, "work", "empty"), heap.Best())
+					must(t, err)
+					n.mems["empty"] = empty
+				}
+			case 2:
+				must(t, n.store.Write(c))
+				n.close(t)
+				nodes[k] = start(t, n.dir)
+				n = nodes[k]
+				if l := n.latest(t); l.Hash() != n.store.Hash() {
+					t.Fatal("what was loaded has another hash than what was written")
+				}
+				continue
+			}
+			must(t, n.store.Write(c))
+		}
+		h := nodes[0].store.Hash()
+		if hashes[h] || h == (types.Hash{}) {
+			t.Fatalf("height %d has the hash of another height, or none", nodes[0].height)
+		}
+		hashes[h] = true
+		for k, n := range nodes {
+			if n.store.Hash() != h {
+				t.Fatalf("height %d: node %d has another hash than node 0", n.height, k)
+			}
+		}
+	}
+	for _, n := range nodes {
+		n.close(t)
+	}
+}
+
 func TestHeightsMustIncreaseAndNamesBeShort(t *testing.T) {
 	n := start(t, t.TempDir())
 	defer n.close(t)

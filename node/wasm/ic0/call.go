@@ -145,13 +145,7 @@ func callPerform(m *machine, args []uint64) error {
 	if m.Context&(CompositeQuery|CompositeReply|CompositeReject) != 0 {
 		sent, reserved, cost = types.Cycles{}, types.Cycles{}, types.Cycles{}
 	}
-	pending := 0
-	for i := range m.Calls {
-		if m.Calls[i].Callee == call.Callee {
-			pending++
-		}
-	}
-	if cost.Cmp(m.liquid()) > 0 || len(m.Calls) >= m.Limits.MaxCalls || m.QueueFull(call.Callee, pending) {
+	if cost.Cmp(m.liquid()) > 0 || len(m.Calls) >= m.Limits.MaxCalls || !m.TakeCall(call) {
 		m.DropUnfinishedCall()
 		args[0] = performFailed
 		return nil

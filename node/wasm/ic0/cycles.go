@@ -42,7 +42,8 @@ func read64(name string, get func(*machine) types.Cycles) fn {
 }
 
 func (m *machine) accept(most types.Cycles) types.Cycles {
-	got := most.Min(m.Available)
+	// a balance has an upper bound; what is beyond stays with the call
+	got := most.Min(m.Available).Min(types.MaxCycles().Sub(m.Balance))
 	m.Available = m.Available.Sub(got)
 	m.Accepted = m.Accepted.Add(got)
 	m.Balance = m.Balance.Add(got)

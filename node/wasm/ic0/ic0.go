@@ -130,8 +130,12 @@ type Env struct {
 	Costs               Costs
 	Limits              Limits
 	Stable              Stable
-	GrowStable          func(oldBytes, newBytes uint64) error // nil error: the canister may grow to newBytes
-	QueueFull           func(callee principal.ID, pending int) bool
+	// GrowStable decides whether stable memory may grow: nil lets it, wasm.ErrGrowRefused
+	// makes the canister see -1, any other error traps.
+	GrowStable func(oldBytes, newBytes uint64) error
+	// TakeCall takes the room that a call and its response need in queues, and reports
+	// whether there was enough.
+	TakeCall func(c *Call) bool
 
 	// What changes.
 	Balance       types.Cycles

@@ -167,7 +167,7 @@ func newEnv(from Context) *Env {
 	return &Env{
 		Context: from, Self: principal.Canister(1), Subnet: principal.Canister(2), Costs: freeOfCharge{}, Stable: &stableMemory{}, Status: Running,
 		Limits:     Limits{MaxReplyBytes: 100, MaxCallPayloadBytes: 100, MaxStableBytes: types.GiB, MaxStableReadBytes: 1000, MaxStableWriteBytes: 1000, MaxCalls: 10},
-		QueueFull:  func(principal.ID, int) bool { return false },
+		TakeCall:   func(*Call) bool { return true },
 		GrowStable: func(_, _ uint64) error { return nil },
 	}
 }

@@ -1,6 +1,7 @@
 package ic0
 
 import (
+	"errors"
 	"math"
 
 	"portico/node/types"
@@ -69,9 +70,11 @@ func (m *machine) growStable(args []uint64) error {
 	}
 	if delta > 0 {
 		oldBytes, newBytes := old*types.WasmPageBytes, (old+delta)*types.WasmPageBytes
-		if err := m.GrowStable(oldBytes, newBytes); err != nil {
+		if err := m.GrowStable(oldBytes, newBytes); errors.Is(err, wasm.ErrGrowRefused) {
 			args[0] = math.MaxUint64
 			return nil
+		} else if err != nil {
+			return err
 		}
 		if err := m.Stable.Grow(newBytes); err != nil {
 			return err

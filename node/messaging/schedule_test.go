@@ -1,0 +1,300 @@
+package messaging_test
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"portico/lightclient/principal"
+	"portico/node/canistertest"
+	u "portico/node/conformance/universal"
+	"portico/node/execution"
+	"portico/node/types"
+)
+
+// workers is a Parallel of n goroutines.
+func workers(n int) execution.Parallel {
+	return func(items int, work func(int)) {
+		next := make(chan int, items)
+		for i := range items {
+			next <- i
+		}
+		close(next)
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				for i := range next {
+					work(i)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// busy runs canisters that call each other, trap, run for several rounds, change much memory
+// and are installed meanwhile, and returns the state that comes of it.
+func busy(t *testing.T, parallel execution.Parallel) []byte {
+	n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Parallel: parallel})
+	ids := install(t, n, 9)
+	for round := range 12 {
+		var calls []canistertest.Call
+		for i, id := range ids {
+			other := ids[(i*7+round)%len(ids)]
+			call := u.Call{Callee: u.ID(other), Method: u.Update, Arg: u.Code(u.Record(u.Text("x")), u.Reply(u.Self())), Cycles: u.Seq(u.Int(0), u.Int(uint64(i)))}.Do()
+			switch {
+			case i < 6 && round == 5:
+				calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: u.Seq(u.Burn(u.Int(300_000_000)), call)})
+			case (i+round)%5 == 0:
+				calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: u.Seq(call, u.Trap("on purpose"))})
+			default:
+				calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: call})
+			}
+		}
+		n.SendAll(calls...)
+		if round == 7 {
+			n.Checkpoint()
+		}
+	}
+	for range 12 {
+		n.Tick(3 * time.Second)
+	}
+	saved, _, err := n.State().Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saved
+}
+
+func TestResultsDoNotDependOnTheNumberOfProcessors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	one := busy(t, workers(1))
+	for _, n := range []int{2, 7} {
+		if !bytes.Equal(one, busy(t, workers(n))) {
+			t.Errorf("%d workers come to another state than one", n)
+		}
+	}
+}
+
+func TestAtMostFourMessagesAreInTheMiddleAndAllEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n := canistertest.New(t)
+	ids := install(t, n, 6)
+	var calls []canistertest.Call
+	for _, id := range ids {
+		calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: u.Seq(u.Burn(u.Int(300_000_000)), u.Reply(u.Text("done")))})
+	}
+	sent := n.SendAll(calls...)
+	most := 0
+	for range 40 {
+		most = max(most, len(n.Executor().Paused()))
+		n.Tick(time.Second)
+	}
+	if most != 4 {
+		t.Errorf("up to %d messages were in the middle, want 4", most)
+	}
+	for i, id := range sent {
+		if reply, rej, ok := n.Result(id); !ok || rej != nil || string(reply) != "done" {
+			t.Errorf("message %d was answered %q, %v, %v", i, reply, rej, ok)
+		}
+	}
+}
+
+func TestALongInstallationGoesOnOverRoundsWhileOthersRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n := canistertest.New(t)
+	other := n.Install(user(), universal(t), nil)
+	id := n.Create(user())
+	code := n.SendInstall(user(), id, canistertest.Mode{Install: true}, universal(t), u.Burn(u.Int(1_000_000_000)))
+	second := n.SendInstall(user(), id, canistertest.Mode{Reinstall: true}, universal(t), u.SetGlobal(u.Text("second")))
+	n.Create(user()) // other calls to the management canister go on
+	if _, ok := n.Executor().Installing(); !ok {
+		t.Fatal("the creation of a canister waited for the installation")
+	}
+	began := n.State().Height - 3 // the first had a slice when it came and one when the second did
+	for {
+		if _, rej, ok := n.Result(code); ok {
+			if rej != nil {
+				t.Fatal(rej)
+			}
+			break
+		}
+		if _, rej := n.Call(user(), other, u.Update, u.Reply(u.Text(""))); rej != nil {
+			t.Fatal(rej)
+		}
+		_, _, ended := n.Result(code)
+		if n.State().Canister(id).Code != nil && !ended {
+			t.Fatal("the code is there before its installation has ended")
+		}
+		if _, _, ok := n.Result(second); ok && !ended {
+			t.Fatal("a second installation overtook the first")
+		}
+	}
+	if rounds := n.State().Height - began; rounds < 4 {
+		t.Errorf("8 billion instructions took %d rounds, want slices of 2 billion", rounds)
+	}
+	// the first has used more than a round's allowance
+	n.Tick(time.Second)
+	if _, rej, ok := n.Result(second); !ok || rej == nil || rej.Code != types.ErrCanisterInstallRateLimited {
+		t.Errorf("the second installation was answered %v, %v, want IC0209", rej, ok)
+	}
+	for range 5 {
+		n.Tick(time.Second)
+	}
+	if rej := n.InstallCode(user(), id, canistertest.Mode{Reinstall: true}, universal(t), nil); rej != nil {
+		t.Errorf("after some rounds: %v", rej)
+	}
+}
+
+func TestACheckpointAbandonsAnInstallationAndItBeginsAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n := canistertest.New(t)
+	id := n.Create(user())
+	before := n.State().Canister(id).Cycles
+	code := n.SendInstall(user(), id, canistertest.Mode{Install: true}, universal(t), u.Burn(u.Int(600_000_000)))
+	if _, ok := n.Executor().Installing(); !ok {
+		t.Fatal("the installation has ended at once")
+	}
+	n.Checkpoint()
+	if _, ok := n.Executor().Installing(); ok {
+		t.Fatal("the installation went on over a checkpoint")
+	}
+	if c := n.State().Canister(id); c.Code != nil || before.Sub(c.Cycles).Cmp(types.CyclesOf(100_000_000)) > 0 {
+		t.Errorf("an installation that was given up left code, or cost %s", before.Sub(c.Cycles))
+	}
+	for range 6 {
+		n.Tick(time.Second)
+	}
+	if _, rej, ok := n.Result(code); !ok || rej != nil {
+		t.Errorf("the installation ended with %v, %v", rej, ok)
+	}
+}
+
+func TestACanisterThatChangesMuchMemoryWaits(t *testing.T) {
+	n := canistertest.New(t)
+	id := install(t, n, 1)[0]
+	grow := func(bytes uint64) u.Program { return u.Seq(u.SetGlobal(u.Fill(1, bytes)), u.Reply(u.Text(""))) }
+	rounds := func(bytes uint64) int {
+		if _, rej := n.Call(user(), id, u.Update, grow(bytes)); rej != nil {
+			t.Fatal(rej)
+		}
+		next := n.Send(user(), id, u.Update, u.Reply(u.Text("")))
+		for rounds := 0; ; rounds++ {
+			if _, _, ok := n.Result(next); ok {
+				return rounds
+			}
+			n.Tick(time.Second)
+		}
+	}
+	if got := rounds(10 * types.MiB); got != 0 {
+		t.Errorf("after 10 MiB the next message waited %d rounds", got)
+	}
+	if got := rounds(200 * types.MiB); got != 1 {
+		t.Errorf("after 200 MiB the next message waited %d rounds, want 1", got)
+	}
+}
+
+func TestAComputeAllocationRunsFirstAsOftenAsItSays(t *testing.T) {
+	n := canistertest.New(t)
+	ids := install(t, n, 12)
+	for i, allocation := range map[int]uint64{7: 50, 8: 100} {
+		c := n.State().Edit(ids[i])
+		c.Settings.ComputeAllocation, c.Settings.FreezingThreshold = allocation, 0
+	}
+	heads := map[principal.ID]int{}
+	const rounds = 40
+	for range rounds {
+		var calls []canistertest.Call
+		for _, id := range ids {
+			calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: u.Reply(u.Text(""))})
+		}
+		before := map[principal.ID]int64{}
+		for _, id := range ids {
+			before[id] = n.State().Canister(id).Priority
+		}
+		n.SendAll(calls...)
+		for _, id := range ids {
+			if n.State().Canister(id).Priority <= before[id] {
+				heads[id]++
+			}
+		}
+	}
+	if got := heads[ids[7]]; got < rounds/2 || got > rounds*9/10 {
+		t.Errorf("a canister with half a lane went first %d times in %d rounds", got, rounds)
+	}
+	if got := heads[ids[8]]; got != rounds {
+		t.Errorf("a canister with a whole lane went first %d times in %d rounds", got, rounds)
+	}
+	for _, id := range ids {
+		if p := n.State().Canister(id).Priority; p < -200_000 || p > 200_000 {
+			t.Errorf("a priority has run off to %d", p)
+		}
+	}
+}
+
+func TestOnlyTheRoundsInstructionsRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n := canistertest.New(t)
+	ids := install(t, n, 24)
+	var calls []canistertest.Call
+	for _, id := range ids {
+		// 1.6 billion each: six for each of four lanes, of which five fit
+		calls = append(calls, canistertest.Call{From: user(), To: id, Method: u.Update, Arg: u.Seq(u.Burn(u.Int(200_000_000)), u.Reply(u.Text("")))})
+	}
+	sent := n.SendAll(calls...)
+	answered := func() (k int) {
+		for _, id := range sent {
+			if _, _, ok := n.Result(id); ok {
+				k++
+			}
+		}
+		return k
+	}
+	first := answered()
+	if first == len(ids) || first < 16 {
+		t.Errorf("%d of %d messages ran in the first round, want 7 billion instructions for each of four lanes", first, len(ids))
+	}
+	n.Tick(time.Second)
+	if got := answered(); got != len(ids) {
+		t.Errorf("%d of %d messages ran in two rounds", got, len(ids))
+	}
+}
+
+func TestASubnetThatChangedTooMuchWaitsForTheCheckpoint(t *testing.T) {
+	limits := execution.DefaultLimits()
+	limits.HeapDeltaBytes = types.MiB
+	n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Limits: limits})
+	id := install(t, n, 1)[0]
+	n.Checkpoint()
+	write := u.Seq(u.SetGlobal(u.Fill(1, 300<<10)), u.Reply(u.Text("")))
+	ran := func() bool {
+		call := n.Send(user(), id, u.Update, write)
+		n.Tick(time.Second)
+		_, _, ok := n.Result(call)
+		return ok
+	}
+	written := 0
+	for ran() {
+		if written++; written > 20 {
+			t.Fatal("nothing stops the subnet")
+		}
+	}
+	if delta := n.State().HeapDelta; delta < types.MiB || delta > types.MiB+400<<10 {
+		t.Errorf("it stopped after %d bytes, want 1 MiB", delta)
+	}
+	n.Checkpoint()
+	if !ran() {
+		t.Error("it does not go on after the checkpoint")
+	}
+}
