@@ -9,21 +9,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
-	"portico/lightclient/certificate"
+	"portico/lightclient/principal"
 	"portico/node/api"
 	"portico/node/config"
-	"portico/node/crypto/bls"
-	"portico/node/crypto/usersig"
+	"portico/node/crypto/committee"
 	"portico/node/live"
-	"portico/node/types"
+	"portico/node/registry"
 )
-
-// signatureCacheEntries bounds the signatures that a replica remembers as verified.
-const signatureCacheEntries = 100_000
 
 // shutdownTimeout is how long requests in progress may take when a server stops.
 const shutdownTimeout = 3 * time.Second
@@ -43,39 +37,102 @@ func replicaCommand(ctx context.Context, args []string) error {
 	return runReplica(ctx, cfg)
 }
 
+// runReplica runs a replica until the context ends or it stops itself.
 func runReplica(ctx context.Context, cfg config.Replica) error {
 	log := slog.Default()
-	k, err := readKeys(cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("the replica's keys: %w", err)
-	}
-	topology, err := k.topology(cfg.SubnetType)
+	records, err := readRegistry(cfg.RegistryFile)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(cfg.Listen)
+	if err := move(records, cfg.PeerAddresses); err != nil {
+		return err
+	}
+	keys, err := readKeys(cfg.KeyFile)
 	if err != nil {
 		return err
 	}
-	r, err := live.Open(live.Config{
-		Dir: cfg.Dir, Topology: topology, Subnet: k.executionSubnet(cfg.Provisional), NodeKey: k.node, SubnetKey: k.subnet,
-		IdleRound: time.Duration(cfg.IdleRoundMillis) * time.Millisecond, Checkpoints: types.Height(cfg.CheckpointHeights), Log: log,
-	})
+	peers, err := net.Listen("tcp", cfg.ListenPeers)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return fmt.Errorf("listening for other replicas: %w", err)
 	}
-	auth := usersig.New(usersig.Config{
-		Certificates: &certificate.Verifier{RootKey: k.rootKey(), BLS: bls.VerifyBLS},
-		CacheEntries: signatureCacheEntries,
-	})
-	handler := api.New(api.Deps{Replica: r, Auth: auth, Signer: r, Now: func() types.Time { return types.TimeOf(time.Now()) }, Limits: api.DefaultLimits(), Log: log})
-	server := api.NewServer(handler, log)
+	r, err := live.Open(live.Config{Dir: cfg.Dir, Records: records, Keys: keys, Listener: peers, Log: log})
+	if err != nil {
+		return err
+	}
+	// Only now: whoever asks a replica that cannot answer yet is better refused.
+	servers, err := listenAll(log, []served{{cfg.Listen, r.API()}, {cfg.Metrics, r.Pages()}})
+	if err != nil {
+		return errors.Join(err, peers.Close(), r.Close())
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	served := make(chan error, 1)
-	go func() { served <- serveUntil(ctx, cancel, server, listener) }()
-	err = r.Run(ctx)
-	cancel(err)
-	return errors.Join(err, <-served, r.Close())
+	defer cancel(nil)
+	done := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { done <- serveUntil(ctx, cancel, s.server, s.listener) }()
+	}
+	errs := []error{r.Run(ctx)}
+	cancel(errs[0])
+	for range servers {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(append(errs, r.Close())...)
+}
+
+// move notes where replicas are that are not where their records say.
+func move(records *registry.Records, to map[string]string) error {
+	for text, address := range to {
+		id, err := principal.Parse(text)
+		if err != nil {
+			return fmt.Errorf("peer_addresses: %q: %w", text, err)
+		}
+		node := records.Node(id)
+		if node == nil {
+			return fmt.Errorf("peer_addresses: the registry has no node %s", id)
+		}
+		node.Peers = address
+	}
+	return nil
+}
+
+func readKeys(path string) (*committee.Keys, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the replica's secrets: %w", err)
+	}
+	k, err := committee.DecodeKeys(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return k, nil
+}
+
+// served is a handler and the address that it is reached at, "" for none.
+type served struct {
+	address string
+	handler http.Handler
+}
+
+type listening struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+func listenAll(log *slog.Logger, all []served) ([]listening, error) {
+	var out []listening
+	for _, s := range all {
+		if s.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", s.address)
+		if err != nil {
+			for _, o := range out {
+				err = errors.Join(err, o.listener.Close())
+			}
+			return nil, err
+		}
+		out = append(out, listening{api.NewServer(s.handler, log), l})
+	}
+	return out, nil
 }
 
 // serveUntil runs a server until the context ends, and ends the context if it fails.
@@ -97,19 +154,4 @@ func serveUntil(ctx context.Context, cancel context.CancelCauseFunc, server *htt
 	}
 	<-failed
 	return nil
-}
-
-// listen opens an address, or takes over the socket that the parent opened as "fd:N".
-func listen(address string) (net.Listener, error) {
-	name, ok := strings.CutPrefix(address, "fd:")
-	if !ok {
-		return net.Listen("tcp", address)
-	}
-	fd, err := strconv.ParseUint(name, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: want fd: and a number", address)
-	}
-	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close()
-	return net.FileListener(f)
 }

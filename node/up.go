@@ -7,22 +7,20 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"portico/gateway/host"
 	"portico/lightclient/principal"
+	"portico/node/types"
 
-	"github.com/BurntSushi/toml"
+	"golang.org/x/sync/errgroup"
 )
 
 // network is what "portico up" was asked for. Its flags are those that icp-cli
@@ -38,7 +36,7 @@ type network struct {
 	ii, nns          bool
 	delayMillis      uint
 	verbose          bool
-	nodes            int
+	nodes            uint
 	workerDir        string
 	sampleDir        string
 }
@@ -57,7 +55,7 @@ const (
 	// newer one may give flags that we must not stumble over.
 	interfaceVersion = "1.1.0"
 	startTimeout     = 60 * time.Second
-	stopTimeout      = 8 * time.Second
+	defaultNodes     = 4
 )
 
 func (n *network) flags() *flag.FlagSet {
@@ -67,7 +65,7 @@ func (n *network) flags() *flag.FlagSet {
 	f.UintVar(&n.gatewayPort, "gateway-port", defaultGatewayPort, "the gateway's `port`; 0 picks a free one")
 	f.StringVar(&n.statusDir, "status-dir", "", "`directory` that gets status.json once the network answers")
 	f.Var(&n.domains, "domain", "`name` below which canisters are served; may be repeated (default localhost)")
-	f.IntVar(&n.nodes, "nodes", 1, "number of replicas; so far only 1")
+	f.UintVar(&n.nodes, "nodes", 0, "`number` of replicas of a new network (default 4); n of them survive that (n-1)/3 fail")
 	f.StringVar(&n.workerDir, "worker-dir", "", "`directory` with the built service worker (default: next to the program, if it is there)")
 	f.StringVar(&n.sampleDir, "sample", "", "`directory` of a built sample dapp to deploy once")
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
@@ -75,7 +73,7 @@ func (n *network) flags() *flag.FlagSet {
 	f.Var(&n.subnets, "subnet", "`kind` of a subnet that is wanted; all canisters live on one so far")
 	f.BoolVar(&n.ii, "ii", false, "wants Internet Identity, which is not there yet")
 	f.BoolVar(&n.nns, "nns", false, "wants the NNS canisters, which are not there yet")
-	f.UintVar(&n.delayMillis, "artificial-delay-ms", 0, "`milliseconds` between rounds when nothing happens (default 500)")
+	f.UintVar(&n.delayMillis, "artificial-delay-ms", 0, "`milliseconds` between the blocks of a new network when nothing happens (default 1000)")
 	return f
 }
 
@@ -86,9 +84,6 @@ func upCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	setLog(n.verbose)
-	if n.nodes != 1 {
-		return fmt.Errorf("--nodes %d: a network of several replicas is not there yet, only --nodes 1", n.nodes)
-	}
 	for _, missing := range []struct {
 		wanted bool
 		what   string
@@ -141,134 +136,153 @@ func (n *network) up(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("the gateway's address: %w", err)
 	}
-	dir := filepath.Join(n.stateDir, "node-0")
-	k, address, socket, err := n.prepare(dir)
+	r, err := n.prepare()
 	if err != nil {
 		return errors.Join(err, gateway.Close())
 	}
+	defer func() { err = errors.Join(err, release(r.addresses)) }()
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	replica, err := n.startReplica(dir, socket)
-	if err != nil {
-		return errors.Join(err, gateway.Close())
+	var running errgroup.Group
+	for i := range r.nodes {
+		running.Go(func() error { return r.nodes[i].keep(ctx) })
 	}
-	exited := make(chan error, 1)
-	go func() {
-		err := replica.Wait()
-		if ctx.Err() == nil {
-			cancel(fmt.Errorf("the replica stopped by itself: %w", orExited(err)))
-		}
-		exited <- nil
-	}()
 	defer func() {
 		cancel(nil)
-		err = errors.Join(err, stop(replica, exited))
+		err = errors.Join(err, running.Wait())
 	}()
-	if err := awaitReplica(ctx, "http://"+address); err != nil {
+	if err := r.await(ctx); err != nil {
 		return errors.Join(err, gateway.Close())
+	}
+	var urls []string
+	for _, a := range r.addresses {
+		urls = append(urls, "http://"+a.api.address)
 	}
 	serving := make(chan error, 1)
 	go func() {
 		serving <- runGateway(ctx, gatewayConfig{
-			listener: gateway, replicas: []string{"http://" + address}, rootKey: k.rootKey(), domains: n.domains,
-			aliases: n.aliases(), workerDir: n.worker(),
+			listener: gateway, replicas: urls, rootKey: r.rootKey, domains: n.domains, aliases: n.aliases(), workerDir: n.worker(),
 		})
 	}()
-	if err := n.announce(ctx, gateway.Addr().(*net.TCPAddr), k); err != nil {
+	if err := n.announce(ctx, gateway.Addr().(*net.TCPAddr), r); err != nil {
 		cancel(err)
 		return errors.Join(err, <-serving)
 	}
-	if err := <-serving; err != nil {
+	select {
+	case err := <-serving:
 		return err
+	case err := <-r.lost:
+		cancel(err)
+		return errors.Join(err, <-serving)
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
 }
 
-func orExited(err error) error {
-	if err == nil {
-		return errors.New("exit status 0")
-	}
-	return err
+// replicas are the replicas of a network that runs.
+type replicas struct {
+	rootKey   []byte
+	addresses []*addresses
+	nodes     []*supervised
+	ready     chan struct{} // closed when enough of them serve
+	lost      chan error    // gets the error when too many do not start
+
+	mu         sync.Mutex
+	conditions []condition
 }
 
-// prepare makes the replica's folder and its socket.
-func (n *network) prepare(dir string) (k keys, address string, socket *os.File, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return k, "", nil, err
+// prepare makes the network's folder, or reads it.
+func (n *network) prepare() (*replicas, error) {
+	if err := os.MkdirAll(n.stateDir, 0o700); err != nil {
+		return nil, err
 	}
-	if k, err = openKeys(dir); err != nil {
-		return k, "", nil, err
-	}
-	settings := map[string]any{"listen": "fd:3", "subnet_type": "application", "provisional": true}
+	idle := defaultIdleDelay
 	if n.delayMillis > 0 {
-		settings["idle_round_ms"] = n.delayMillis
+		idle = time.Duration(n.delayMillis) * time.Millisecond
 	}
-	text, err := toml.Marshal(settings)
-	if err != nil {
-		return k, "", nil, err
-	}
-	if err := writeFile(filepath.Join(dir, replicaFile), text, 0o600); err != nil {
-		return k, "", nil, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return k, "", nil, err
-	}
-	defer l.Close()
-	socket, err = l.(*net.TCPListener).File()
-	return k, l.Addr().String(), socket, err
-}
-
-// startReplica starts a replica as a process of its own, which ends with this one.
-func (n *network) startReplica(dir string, socket *os.File) (*exec.Cmd, error) {
-	defer socket.Close()
-	self, err := os.Executable()
+	f := n.folder()
+	records, all, err := f.open(int(n.nodes), idle)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "replica", "-config", filepath.Join(dir, replicaFile), "-verbose="+strconv.FormatBool(n.verbose))
-	cmd.ExtraFiles = []*os.File{socket}
-	cmd.Stderr = os.Stderr
-	// its own group: an interrupt from the terminal reaches only us, and we stop it in order
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(cmd.SysProcAttr)
-	return cmd, cmd.Start()
-}
-
-// stop ends a replica in order, or by force if it takes too long.
-func stop(cmd *exec.Cmd, exited <-chan error) error {
-	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have exited already
-	select {
-	case err := <-exited:
-		return err
-	case <-time.After(stopTimeout):
-		_ = cmd.Process.Kill()
-		<-exited
-		return errors.New("the replica did not stop in time and was killed; it will replay its last blocks")
-	}
-}
-
-// awaitReplica waits until a replica answers.
-func awaitReplica(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	// The socket is open from the start, so the request waits until the replica takes it.
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v2/status", nil)
+	key, err := rootKey(records)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, release(all))
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return fmt.Errorf("waiting for the replica: %w", cause)
+	r := &replicas{rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
+	for i, node := range records.Nodes {
+		if err := f.settings(i, records, all); err != nil {
+			return nil, errors.Join(err, release(all))
 		}
-		return err
+		r.nodes = append(r.nodes, &supervised{
+			index: i, record: node, folder: f.node(i), at: all[i], verbose: n.verbose,
+			say: func(line string) { fmt.Println(line) }, changed: r.changed,
+		})
 	}
-	_, err = io.Copy(io.Discard, response.Body)
-	return errors.Join(err, response.Body.Close())
+	return r, nil
+}
+
+func (n *network) folder() folder { return folder{filepath.Join(n.stateDir, networkFolder)} }
+
+// changed notes what one of the replicas is like.
+func (r *replicas) changed(index int, c condition) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conditions[index] = c
+	served, lost := 0, 0
+	for _, c := range r.conditions {
+		switch c {
+		case serving:
+			served++
+		case broken:
+			lost++
+		}
+	}
+	n := len(r.conditions)
+	if served >= n-types.Faults(n) {
+		select {
+		case <-r.ready:
+		default:
+			close(r.ready)
+		}
+	}
+	if lost > types.Faults(n) {
+		select {
+		case r.lost <- fmt.Errorf("%d of %d replicas do not start, and the network survives the loss of %d", lost, n, types.Faults(n)):
+		default:
+		}
+	}
+}
+
+// await waits until as many replicas serve as the network needs.
+func (r *replicas) await(ctx context.Context) error {
+	timeout := time.NewTimer(startTimeout)
+	defer timeout.Stop()
+	select {
+	case <-r.ready:
+		return nil
+	case err := <-r.lost:
+		return err
+	case <-ctx.Done():
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("the network did not start within %s: try --verbose", startTimeout)
+	}
+}
+
+// lines are one for each replica, for people.
+func (r *replicas) lines(verbose bool) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var b strings.Builder
+	for i, s := range r.nodes {
+		state := "starts"
+		if r.conditions[i] == serving {
+			state = "runs"
+		}
+		fmt.Fprintf(&b, "  %s %-6s  API http://%s  peers %s  status http://%s/\n", s.name(), state, s.at.api.address, s.at.peers.address, s.at.metrics.address)
+		if verbose {
+			fmt.Fprintf(&b, "    id %s, folder %s, metrics http://%s/metrics\n", s.record.ID, s.folder, s.at.metrics.address)
+		}
+	}
+	return b.String()
 }
 
 // aliases are the names that the calling tool writes into the status directory.
@@ -305,12 +319,15 @@ type status struct {
 }
 
 // announce tells people and tools that the network is there.
-func (n *network) announce(ctx context.Context, address *net.TCPAddr, k keys) error {
+func (n *network) announce(ctx context.Context, address *net.TCPAddr, r *replicas) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	url := "http://" + net.JoinHostPort(n.domains[0], strconv.Itoa(address.Port))
-	fmt.Printf("The network answers at %s\n", url)
+	fmt.Printf("The network answers at %s\n%s", url, r.lines(n.verbose))
 	if n.sampleDir != "" {
 		s, err := deploySample(ctx, sample{
-			dir: n.sampleDir, record: filepath.Join(n.stateDir, "sample.json"), gateway: "http://" + address.String(), rootKey: k.rootKey(),
+			dir: n.sampleDir, record: filepath.Join(n.folder().path, sampleFile), gateway: "http://" + address.String(), rootKey: r.rootKey,
 		})
 		if err != nil {
 			return fmt.Errorf("the sample dapp: %w", err)
@@ -322,7 +339,7 @@ func (n *network) announce(ctx context.Context, address *net.TCPAddr, k keys) er
 		return nil
 	}
 	line, err := json.Marshal(status{
-		Version: "1", GatewayPort: address.Port, RootKey: hex.EncodeToString(k.rootKey()),
+		Version: "1", GatewayPort: address.Port, RootKey: hex.EncodeToString(r.rootKey),
 		EffectiveCanister: principal.Canister(firstCanister).String(), Features: []string{"custom-domains"},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,21 +24,35 @@ const (
 	// certificates and encodings come on top.
 	MaxReplyBytes = 16 << 20
 	// answerTimeout is longer than replicas let a synchronous call wait.
-	answerTimeout  = 60 * time.Second
+	answerTimeout  = 20 * time.Second
 	connectTimeout = 5 * time.Second
-	// restTime is how long a replica that failed is asked last.
-	restTime = 2 * time.Second
+	// patience is how long a replica may take before another one is asked, too.
+	patience = 3 * time.Second
+	// restTime is how long a replica that failed is asked last, hangRestTime one that let
+	// us wait, liarRestTime one that claimed a height that nobody has.
+	restTime     = 2 * time.Second
+	hangRestTime = 10 * time.Second
+	liarRestTime = time.Minute
 	// idlePerReplica bounds the open connections to a replica that wait for work.
 	idlePerReplica = 64
 )
+
+// heightHeader is how replicas say which height an answer is of, and how a Pool says from
+// which height on it wants one. So users who come through one gateway never see the subnet go
+// back, whichever replicas answer them: what they were told has happened has happened
+// for their next request, too.
+const heightHeader = "Portico-Height"
 
 // A Pool spreads requests over replicas. It is safe for concurrent use.
 type Pool struct {
 	client   *http.Client
 	now      func() time.Time
+	patience time.Duration
 	mu       sync.Mutex
 	replicas []*replica
 	next     int
+	seen     uint64   // the newest height of an answer
+	claimed  *replica // who gave it
 }
 
 type replica struct {
@@ -52,7 +67,7 @@ func NewPool(urls []string) (*Pool, error) {
 		return nil, errors.New("fetch: a gateway needs at least one replica")
 	}
 	p := &Pool{
-		now: time.Now,
+		now: time.Now, patience: patience,
 		client: &http.Client{
 			Transport: &http.Transport{
 				DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
@@ -80,53 +95,176 @@ func (p *Pool) Close() { p.client.CloseIdleConnections() }
 
 // Post implements lightclient.Transport. It asks one replica after the other
 // until one answers with something else than "overloaded" or "broken", and
-// returns the last answer if none does.
+// returns the last answer if none does. Replicas may get the same request twice: they
+// know it by its id, and execute it once.
 func (p *Pool) Post(ctx context.Context, path string, body []byte) (status int, reply []byte, err error) {
 	resp, err := p.Do(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close()
-	reply, err = io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
-	switch {
-	case err != nil:
-		return 0, nil, fmt.Errorf("reading the answer: %w", err)
-	case len(reply) > MaxReplyBytes:
-		return 0, nil, fmt.Errorf("the answer is larger than %d bytes", MaxReplyBytes)
-	}
-	return resp.StatusCode, reply, nil
+	reply, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, reply, err
 }
 
-// Do is Post for any method, with the answer's body still to be read and closed.
+// Do is Post for any method. The answer's body has arrived whole.
 func (p *Pool) Do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	var failures []error
-	order := p.order()
-	for i, r := range order {
-		req, err := http.NewRequestWithContext(ctx, method, r.url+path, bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		if method == http.MethodPost {
-			req.Header.Set("Content-Type", "application/cbor")
-		}
-		resp, err := p.client.Do(req)
-		if ctx.Err() != nil && err != nil {
-			return nil, err
-		}
-		last := i == len(order)-1
-		switch {
-		case err != nil:
-			p.rest(r)
-			failures = append(failures, err)
-		case !last && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError):
-			p.rest(r)
-			failures = append(failures, fmt.Errorf("%s answered with status %d", r.url, resp.StatusCode))
-			resp.Body.Close()
-		default:
-			return resp, nil
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	r := &request{wanted: p.height(), order: p.order(), answers: make(chan answer, len(p.replicas))}
+	next := func() {
+		to := r.order[r.asked]
+		r.asked++
+		asking.Go(func() {
+			resp, err := p.ask(ctx, method, to.url+path, body, r.wanted)
+			r.answers <- answer{resp, err, to}
+		})
+	}
+	next()
+	patience := time.NewTimer(p.patience)
+	defer patience.Stop()
+	for came := 0; came < len(r.order); {
+		select {
+		case a := <-r.answers:
+			came++
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if r.take(a) {
+				p.saw(a)
+				return a.resp, nil
+			}
+			if a.failed() {
+				p.rest(a.from, restTime)
+			}
+			if r.asked == came && r.asked < len(r.order) {
+				next()
+				patience.Reset(p.patience)
+			}
+		case <-patience.C:
+			// It may still answer, but others go first from now on.
+			p.rest(r.order[r.asked-1], hangRestTime)
+			if r.asked < len(r.order) {
+				next()
+				patience.Reset(p.patience)
+			}
 		}
 	}
-	return nil, errors.Join(failures...)
+	if r.best == nil {
+		return nil, errors.Join(r.failures...)
+	}
+	p.gaveUp(r)
+	return r.best.resp, nil
+}
+
+// request is what is known of a request so far.
+type request struct {
+	wanted   uint64 // the height that its answer should be of
+	order    []*replica
+	asked    int
+	answers  chan answer
+	best     *answer // of those that are not as they should be
+	failures []error
+}
+
+// answer is a replica's answer, or why there is none.
+type answer struct {
+	resp *http.Response
+	err  error
+	from *replica
+}
+
+// failed says that the replica is overloaded, broken or away.
+func (a *answer) failed() bool {
+	return a.err != nil || a.resp.StatusCode == http.StatusTooManyRequests || a.resp.StatusCode >= http.StatusInternalServerError
+}
+
+// height is the height that the replica says it answered from.
+func (a *answer) height() (h uint64, ok bool) {
+	h, err := strconv.ParseUint(a.resp.Header.Get(heightHeader), 10, 64)
+	return h, err == nil
+}
+
+// take takes an answer and reports whether it is as it should be. If none is, one from behind is better than
+// none, and one that says why there is none is better than an error.
+func (r *request) take(a answer) bool {
+	if a.err != nil {
+		r.failures = append(r.failures, a.err)
+		return false
+	}
+	if a.failed() {
+		if r.best == nil || r.best.failed() {
+			r.best = &a
+		}
+		return false
+	}
+	if h, ok := a.height(); ok && h < r.wanted {
+		if r.best == nil || r.best.failed() {
+			r.best = &a
+		} else if best, _ := r.best.height(); h > best {
+			r.best = &a
+		}
+		return false
+	}
+	return true
+}
+
+// ask asks one replica. The answer is read whole, since one that dies in the middle of
+// it has not answered.
+func (p *Pool) ask(ctx context.Context, method, url string, body []byte, wanted uint64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/cbor")
+	}
+	req.Header.Set(heightHeader, strconv.FormatUint(wanted, 10))
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	case len(reply) > MaxReplyBytes:
+		return nil, fmt.Errorf("the answer is larger than %d bytes", MaxReplyBytes)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(reply))
+	return resp, nil
+}
+
+func (p *Pool) height() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen
+}
+
+// saw takes note of an answer's height.
+func (p *Pool) saw(a answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h, ok := a.height(); ok && h > p.seen {
+		p.seen, p.claimed = h, a.from
+	}
+}
+
+// gaveUp notes that no replica has the height that a request wanted: whoever claimed it
+// lied, or is gone with it.
+func (p *Pool) gaveUp(r *request) {
+	h, ok := r.best.height()
+	if !ok || r.best.failed() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == r.wanted {
+		p.seen = h
+		p.claimed.restUntil = p.now().Add(liarRestTime)
+	}
 }
 
 // order is the replicas in the order in which to ask them: in turn, those that
@@ -148,8 +286,8 @@ func (p *Pool) order() []*replica {
 	return append(ready, resting...)
 }
 
-func (p *Pool) rest(r *replica) {
+func (p *Pool) rest(r *replica, d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.restUntil = p.now().Add(restTime)
+	r.restUntil = p.now().Add(d)
 }

@@ -103,6 +103,127 @@ func TestPoolRefusesHugeAnswers(t *testing.T) {
 	}
 }
 
+func TestAReplicaThatDiesInTheMiddleOfItsAnswerHasNotAnswered(t *testing.T) {
+	var bodies []string
+	note := func(r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(b))
+	}
+	dies := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		note(r)
+		w.Header().Set("Content-Length", "100")
+		_, _ = w.Write([]byte("half"))
+		panic(http.ErrAbortHandler)
+	})
+	works := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		note(r)
+		_, _ = w.Write([]byte("whole"))
+	})
+	p, err := NewPool([]string{dies, works})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	status, reply, err := p.Post(context.Background(), "/api/v4/x", []byte("call"))
+	if err != nil || status != http.StatusOK || string(reply) != "whole" || len(bodies) != 2 || bodies[0] != "call" || bodies[1] != "call" {
+		t.Errorf("status %d, %q, %v; the replicas got %q", status, reply, err, bodies)
+	}
+}
+
+// at serves answers of a height that may change.
+func at(t *testing.T, height *string, wanted *[]string) string {
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if wanted != nil {
+			*wanted = append(*wanted, r.Header.Get(heightHeader))
+		}
+		w.Header().Set(heightHeader, *height)
+		_, _ = w.Write([]byte(*height))
+	})
+}
+
+func TestUsersNeverSeeTheSubnetGoBack(t *testing.T) {
+	ahead, behind := "7", "5"
+	p, err := NewPool([]string{at(t, &ahead, nil), at(t, &behind, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for range 6 {
+		if _, reply, err := p.Post(context.Background(), "/", nil); err != nil || string(reply) != "7" {
+			t.Errorf("the answer is of height %s, %v, although 7 was seen already", reply, err)
+		}
+	}
+	behind = "8"
+	ahead = "nonsense" // no height: it is believed
+	seen := map[string]bool{}
+	for range 4 {
+		_, reply, err := p.Post(context.Background(), "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[string(reply)] = true
+	}
+	if !seen["8"] {
+		t.Error("a replica that caught up is not asked")
+	}
+}
+
+func TestAHeightThatNobodyHasIsForgotten(t *testing.T) {
+	lie, honest := "1000000", "9"
+	var wanted []string
+	p, err := NewPool([]string{at(t, &lie, nil), at(t, &honest, &wanted), at(t, &honest, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	post := func() string {
+		t.Helper()
+		_, reply, err := p.Post(context.Background(), "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(reply)
+	}
+	if post() != lie {
+		t.Fatal("the first answer is not the liar's")
+	}
+	lie = "1" // and now it denies it
+	for range 6 {
+		if got := post(); got != honest {
+			t.Errorf("the answer is of height %s, want %s", got, honest)
+		}
+	}
+	if wanted[0] != "1000000" || wanted[len(wanted)-1] != "9" {
+		t.Errorf("the honest replica was asked for heights %q", wanted)
+	}
+}
+
+func TestAReplicaThatHangsIsNotWaitedFor(t *testing.T) {
+	release := make(chan struct{})
+	hangs := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(release)
+	works := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(b)
+	})
+	p, err := NewPool([]string{hangs, works})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.patience = time.Millisecond
+	for range 4 {
+		if status, reply, err := p.Post(context.Background(), "/", []byte("call")); err != nil || status != http.StatusOK || string(reply) != "call" {
+			t.Errorf("status %d, %q, %v", status, reply, err)
+		}
+	}
+}
+
 func TestPoolWithoutReplicasIsRefused(t *testing.T) {
 	for _, urls := range [][]string{nil, {"127.0.0.1:8080"}} {
 		if _, err := NewPool(urls); err == nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 
 	"portico/lightclient/candid"
@@ -76,6 +77,23 @@ func checkEffective(r *envelope.Request, dest destination, target Target, snapsh
 		return refuse(http.StatusBadRequest, "effective canister id %s in the path: the request concerns canister %s", target.ID, dest.canister)
 	}
 	return checkHosted(target, snapshot)
+}
+
+// CheckEffective checks the effective id of a call that another node accepted: the rules are
+// those for calls that come to this node, as far as a block still shows them. Hosts reports
+// whether the subnet hosts a canister id.
+func CheckEffective(call *envelope.Request, effective principal.ID, hosts func(principal.ID) bool) error {
+	dest := destinationOf(call)
+	switch {
+	case dest.anywhere:
+		return nil
+	case dest.named && dest.canister != effective:
+		return fmt.Errorf("effective canister id %s: the call concerns canister %s", effective, dest.canister)
+	case !hosts(effective):
+		return fmt.Errorf("effective canister id %s: the subnet does not host it", effective)
+	default:
+		return nil
+	}
 }
 
 func checkOwnSubnet(target Target, snapshot Snapshot) error {

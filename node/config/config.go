@@ -10,22 +10,25 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Replica configures one replica.
+// Replica configures one replica. How its subnet works stands in the registry's records.
 type Replica struct {
-	// Dir is the replica's own folder, relative to the file: keys, blocks, state.
+	// Dir is the replica's own folder, relative to the file: artifacts, state, and the
+	// two files below.
 	Dir string `toml:"dir"`
-	// Listen is the address of the HTTPS interface, such as "127.0.0.1:8080", or
-	// "fd:3" for a socket that the parent process opened.
-	Listen string `toml:"listen"`
-	// SubnetType is what the subnet says of itself, such as "application".
-	SubnetType string `toml:"subnet_type"`
-	// Provisional offers the methods by which anybody makes canisters with cycles:
-	// for development only.
-	Provisional bool `toml:"provisional"`
-	// IdleRoundMillis is the time between rounds when there is nothing to do.
-	IdleRoundMillis int `toml:"idle_round_ms"`
-	// CheckpointHeights is the number of rounds between checkpoints.
-	CheckpointHeights uint64 `toml:"checkpoint_heights"`
+	// KeyFile holds the replica's secrets, RegistryFile the network's records; both
+	// relative to the file.
+	KeyFile      string `toml:"key_file"`
+	RegistryFile string `toml:"registry_file"`
+	// Listen is the address of the HTTPS interface, such as "127.0.0.1:8080", ListenPeers
+	// the one for other replicas.
+	Listen      string `toml:"listen"`
+	ListenPeers string `toml:"listen_peers"`
+	// Metrics is the address of the status page and of metrics for Prometheus, or "" for
+	// none. Whoever reaches it may read both.
+	Metrics string `toml:"metrics"`
+	// PeerAddresses are, by node id, the addresses of replicas that are not where their
+	// records say.
+	PeerAddresses map[string]string `toml:"peer_addresses"`
 }
 
 // Gateway configures one gateway.
@@ -42,28 +45,19 @@ type Gateway struct {
 	AliasFile string `toml:"alias_file"`
 }
 
-// Defaults.
-const (
-	DefaultIdleRoundMillis   = 500
-	DefaultCheckpointHeights = 500
-	maxIdleRoundMillis       = 60_000
-)
-
 // LoadReplica reads a replica's file.
 func LoadReplica(path string) (Replica, error) {
-	c := Replica{Dir: ".", SubnetType: "application", IdleRoundMillis: DefaultIdleRoundMillis, CheckpointHeights: DefaultCheckpointHeights}
+	c := Replica{Dir: ".", KeyFile: "node.key", RegistryFile: "registry"}
 	if err := load(path, &c); err != nil {
 		return c, err
 	}
-	c.Dir = relative(path, c.Dir)
 	switch {
 	case c.Listen == "":
 		return c, fmt.Errorf(`%s: listen is missing: give an address such as listen = "127.0.0.1:8080"`, path)
-	case c.IdleRoundMillis < 1 || c.IdleRoundMillis > maxIdleRoundMillis:
-		return c, fmt.Errorf("%s: idle_round_ms is %d, want 1 to %d", path, c.IdleRoundMillis, maxIdleRoundMillis)
-	case c.CheckpointHeights < 1:
-		return c, fmt.Errorf("%s: checkpoint_heights is 0, want at least 1", path)
+	case c.ListenPeers == "":
+		return c, fmt.Errorf(`%s: listen_peers is missing: give an address such as listen_peers = "127.0.0.1:8081"`, path)
 	}
+	c.Dir, c.KeyFile, c.RegistryFile = relative(path, c.Dir), relative(path, c.KeyFile), relative(path, c.RegistryFile)
 	return c, nil
 }
 

@@ -20,9 +20,9 @@ func TestReplicaFilesWithMistakesAreRefusedWithWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		``: "listen is missing",
 		"listen = \"127.0.0.1:1\"\nlissten = \"x\"": `unknown key "lissten"`,
-		"listen = 3":                        "incompatible types",
-		"listen = \"a":                      "c.toml",
-		"listen = \"a\"\nidle_round_ms = 0": "idle_round_ms is 0",
+		"listen = 3":     "incompatible types",
+		"listen = \"a":   "c.toml",
+		"listen = \"a\"": "listen_peers is missing",
 	} {
 		_, err := LoadReplica(write(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {

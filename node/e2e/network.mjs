@@ -2,10 +2,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { watch } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { Actor, HttpAgent } from '@icp-sdk/core/agent';
@@ -49,15 +50,55 @@ export class Network {
     this.starts = (this.starts ?? 0) + 1;
     const statusDir = await mkdtemp(path.join(this.folder, 'status-'));
     this.child = spawn(program, ['up', '--state-dir', path.join(this.folder, 'state'), '--gateway-port', '0', '--status-dir', statusDir, ...this.flags], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.output = '';
+    this.errors = '';
     this.child.stdout.on('data', (text) => (this.output += text));
+    this.child.stderr.on('data', (text) => {
+      this.errors += text;
+      process.stderr.write(text);
+    });
     const file = path.join(statusDir, 'status.json');
     await appears(file, this.child);
     this.status = JSON.parse(await readFile(file, 'utf8'));
     this.rootKey = Uint8Array.from(Buffer.from(this.status.root_key, 'hex'));
     this.host = `http://127.0.0.1:${this.status.gateway_port}`;
+  }
+
+  /** The folder of one replica. */
+  node(index) {
+    return path.join(this.folder, 'state', 'network', `node-${index}`);
+  }
+
+  /** The processes of the replicas, by their numbers. */
+  async replicas() {
+    const found = {};
+    for (const pid of await children(this.child.pid)) {
+      const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+      const index = words[3]?.match(/node-(\d+)/)?.[1];
+      if (index !== undefined) found[index] = pid;
+    }
+    return found;
+  }
+
+  /** The addresses of the replicas' APIs, as the network prints them. */
+  apis() {
+    return [...this.output.matchAll(/node \d+ .*API (http:\S+)/g)].map((match) => match[1]);
+  }
+
+  /** Waits until the network has printed what a pattern matches, from a place in its output on. */
+  async says(pattern, from = 0) {
+    await this.until(() => pattern.test(this.output.slice(from)), `it did not say ${pattern}:\n${this.output}`);
+  }
+
+  /** Waits until something holds. */
+  async until(holds, complaint = 'it did not become so in time') {
+    const end = Date.now() + startMillis;
+    while (!(await holds())) {
+      if (Date.now() > end) throw new Error(complaint);
+      await sleep(50);
+    }
   }
 
   /** Kills every process of the network as a power failure would. */
@@ -105,9 +146,11 @@ export class Network {
   }
 }
 
+/** The child processes of a process, whichever of its threads started them. */
 async function children(pid) {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return text.split(' ').filter(Boolean).map(Number);
+  const threads = await readdir(`/proc/${pid}/task`);
+  const lists = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')));
+  return lists.join(' ').split(' ').filter(Boolean).map(Number);
 }
 
 function managementInterface({ IDL }) {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"slices"
 	"sync"
@@ -11,45 +12,32 @@ import (
 	"portico/gateway"
 	"portico/gateway/fetch"
 	"portico/lightclient"
-	"portico/lightclient/certificate"
 	"portico/lightclient/principal"
-	"portico/node/api"
-	"portico/node/crypto/bls"
-	"portico/node/crypto/usersig"
-	"portico/node/types"
 )
 
-// serveHTTP runs a replica with a counter behind its HTTPS interface and returns a
-// client that verifies every answer: the load generator of the benchmarks below runs in
-// the same process and on the same processors.
-func serveHTTP(b *testing.B) (*lightclient.Client, principal.ID) {
+// benchInterval leaves checkpoints out of a benchmark of a second.
+const benchInterval = 500
+
+// serveHTTP runs n replicas with a counter behind their HTTPS interfaces and returns a
+// client that verifies every answer: replicas and load generator run in one process, on
+// the same processors.
+func serveHTTP(b *testing.B, n int) (*lightclient.Client, principal.ID) {
 	b.Helper()
-	cfg := testConfig(b, b.TempDir())
-	cfg.Checkpoints = 500
-	r := open(b, cfg)
-	id := installCounter(b, r)
-	now := func() types.Time { return types.TimeOf(time.Now()) }
-	auth := usersig.New(usersig.Config{Certificates: &certificate.Verifier{RootKey: cfg.Subnet.RootKey, BLS: bls.VerifyBLS}, CacheEntries: 1000})
-	server := httptest.NewServer(api.New(api.Deps{Replica: r, Auth: auth, Signer: r, Now: now, Limits: api.DefaultLimits(), Log: cfg.Log}))
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	pool, err := fetch.NewPool([]string{server.URL})
+	s := startSubnet(b, n, benchInterval)
+	id := installCounter(b, s.nodes[0])
+	var urls []string
+	for _, r := range s.nodes {
+		r.reach(b, s.nodes[0].reach(b, 0).view.Height)
+		server := httptest.NewServer(r.API())
+		b.Cleanup(server.Close)
+		urls = append(urls, server.URL)
+	}
+	pool, err := fetch.NewPool(urls)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		pool.Close()
-		server.Close()
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-		if err := r.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return lightclient.New(gateway.ClientConfig(pool, cfg.Subnet.RootKey, nil)), id
+	b.Cleanup(pool.Close)
+	return lightclient.New(gateway.ClientConfig(pool, s.nodes[0].RootKey(), nil)), id
 }
 
 // load makes b.N requests from a number of clients and reports requests per second
@@ -87,26 +75,34 @@ func load(b *testing.B, clients int, request func() error) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-median")
 }
 
+// sizes runs a benchmark on subnets of one and of four.
+func sizes(b *testing.B, run func(b *testing.B, client *lightclient.Client, counter principal.ID)) {
+	for _, n := range []int{1, 4} {
+		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
+			client, id := serveHTTP(b, n)
+			run(b, client, id)
+		})
+	}
+}
+
 func BenchmarkQueriesOverHTTP(b *testing.B) {
-	client, id := serveHTTP(b)
-	load(b, 16, func() error {
-		_, err := client.Query(context.Background(), lightclient.Message{Canister: id, Method: "get"})
-		return err
+	sizes(b, func(b *testing.B, client *lightclient.Client, id principal.ID) {
+		load(b, 16, func() error {
+			_, err := client.Query(context.Background(), lightclient.Message{Canister: id, Method: "get"})
+			return err
+		})
 	})
 }
 
-func BenchmarkUpdatesOverHTTP(b *testing.B) {
-	client, id := serveHTTP(b)
-	load(b, 64, func() error {
-		_, err := client.Call(context.Background(), lightclient.Message{Canister: id, Method: "inc"})
-		return err
+func benchmarkUpdates(b *testing.B, clients int) {
+	sizes(b, func(b *testing.B, client *lightclient.Client, id principal.ID) {
+		load(b, clients, func() error {
+			_, err := client.Call(context.Background(), lightclient.Message{Canister: id, Method: "inc"})
+			return err
+		})
 	})
 }
 
-func BenchmarkOneUpdateAtATime(b *testing.B) {
-	client, id := serveHTTP(b)
-	load(b, 1, func() error {
-		_, err := client.Call(context.Background(), lightclient.Message{Canister: id, Method: "inc"})
-		return err
-	})
-}
+func BenchmarkUpdatesOverHTTP(b *testing.B) { benchmarkUpdates(b, 64) }
+
+func BenchmarkOneUpdateAtATime(b *testing.B) { benchmarkUpdates(b, 1) }

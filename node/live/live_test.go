@@ -3,11 +3,12 @@ package live
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,51 +19,126 @@ import (
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
 	"portico/node/api"
+	"portico/node/artifact"
 	"portico/node/canistertest"
-	"portico/node/crypto/bls"
-	"portico/node/execution"
-	"portico/node/state/tree"
+	"portico/node/consensus"
+	"portico/node/registry"
+	"portico/node/replica"
 	"portico/node/types"
 )
 
-func testConfig(t testing.TB, dir string) Config {
+// subnet is a network whose replicas run in this process.
+type subnet struct {
+	t       testing.TB
+	dir     string
+	records *registry.Records
+	members []Member
+	nodes   []*running
+	seen    types.Height // of the newest answer: a user's next request is answered from there on
+}
+
+type running struct {
+	*Replica
+	subnet *subnet
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// testInterval is the distance of checkpoints in tests.
+const testInterval = 5
+
+// newSubnet deals for n nodes and starts none.
+func newSubnet(t testing.TB, n int, interval types.Height) *subnet {
 	t.Helper()
-	_, node, err := ed25519.GenerateKey(rand.Reader)
+	g := Genesis{
+		UnitDelay: 1500 * time.Millisecond, NotaryDelay: 5 * time.Millisecond, IdleDelay: 20 * time.Millisecond, Interval: interval,
+		Type: "application", Provisional: true, LastCanister: 1 << 20, CostNodes: 13,
+	}
+	for range n {
+		l := listenAt(t, "127.0.0.1:0")
+		g.Addresses = append(g.Addresses, Addresses{Peers: l.Addr().String()})
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, members, err := Deal(g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	subnet, err := bls.GenerateKey(rand.Reader)
+	return &subnet{t: t, dir: t.TempDir(), records: records, members: members, nodes: make([]*running, n)}
+}
+
+// startSubnet starts n replicas, which end with the test.
+func startSubnet(t testing.TB, n int, interval types.Height) *subnet {
+	s := newSubnet(t, n, interval)
+	for i := range n {
+		s.start(i)
+	}
+	t.Cleanup(func() {
+		for i, r := range s.nodes {
+			if r != nil {
+				s.stop(i)
+			}
+		}
+	})
+	return s
+}
+
+func listenAt(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(node.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := principal.SelfAuthenticating(subnet.PublicKeyDER())
-	last := uint64(1 << 20)
+	return l
+}
+
+func (s *subnet) config(i int) Config {
 	return Config{
-		Dir: dir, NodeKey: node, SubnetKey: subnet, IdleRound: 50 * time.Millisecond, Checkpoints: 5, Log: slog.New(slog.DiscardHandler),
-		Topology: tree.Topology{
-			Subnet: id, PublicKey: subnet.PublicKeyDER(), Type: "application", Nodes: []tree.Member{{ID: principal.SelfAuthenticating(der), PublicKey: der}},
-			Ranges: []tree.Range{{First: principal.Canister(0), Last: principal.Canister(last)}},
-		},
-		Subnet: execution.Subnet{ID: id, RootKey: subnet.PublicKeyDER(), CostNodes: 13, LastCanister: last, Provisional: true},
+		Dir: filepath.Join(s.dir, fmt.Sprint(i)), Records: s.records, Keys: s.members[i].Keys,
+		Listener: listenAt(s.t, s.members[i].Node.Peers), Log: slog.New(slog.DiscardHandler),
 	}
 }
 
-func open(t testing.TB, cfg Config) *Replica {
-	t.Helper()
-	r, err := Open(cfg)
+func (s *subnet) start(i int) {
+	s.t.Helper()
+	r, err := Open(s.config(i))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return r
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &running{r, s, cancel, make(chan error, 1)}
+	go func() { n.done <- r.Run(ctx) }()
+	s.nodes[i] = n
 }
 
-// submit puts an anonymous call into the pool.
-func submit(t testing.TB, r *Replica, to, effective principal.ID, method string, arg []byte) types.RequestID {
+// stop ends a replica. As nothing is saved then, it is what a crash leaves.
+func (s *subnet) stop(i int) {
+	s.t.Helper()
+	n := s.nodes[i]
+	s.nodes[i] = nil
+	n.cancel()
+	if err := errors.Join(<-n.done, n.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reach waits until a replica has certified a height, and returns the state.
+func (n *running) reach(t testing.TB, h types.Height) *snapshot {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	shown, err := n.states.await(ctx, func(s *snapshot) bool { return s.view.Height >= h })
+	if err != nil {
+		t.Fatalf("waiting for height %d: %v", h, err)
+	}
+	return shown
+}
+
+// submit hands an anonymous call to a replica.
+func (n *running) submit(t testing.TB, to, effective principal.ID, method string, arg []byte) types.RequestID {
+	t.Helper()
+	n.reach(t, n.subnet.seen)
 	nonce := make([]byte, 16)
 	if _, err := rand.Read(nonce); err != nil {
 		t.Fatal(err)
@@ -73,37 +149,37 @@ func submit(t testing.TB, r *Replica, to, effective principal.ID, method string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	rej, err := r.Submit(t.Context(), api.Ingress{Envelope: e, Raw: e.Append(nil), Effective: api.Target{ID: effective}})
+	rej, err := n.Submit(context.Background(), api.Ingress{Envelope: e, Raw: e.Append(nil), Effective: api.Target{ID: effective}})
 	if err != nil || rej != nil {
 		t.Fatal(err, rej)
 	}
 	return e.RequestID
 }
 
-// call submits a call and makes rounds until it is answered.
-func call(t testing.TB, r *Replica, to, effective principal.ID, method string, arg []byte) []byte {
+// call submits a call and waits for its certified answer.
+func (n *running) call(t testing.TB, to, effective principal.ID, method string, arg []byte) []byte {
 	t.Helper()
-	id := submit(t, r, to, effective, method, arg)
-	for range 10 {
-		if _, err := r.round(); err != nil {
-			t.Fatal(err)
-		}
-		if e := r.view.Request(id); e != nil && e.Status.Terminal() {
-			if e.Reject != nil {
-				t.Fatal(e.Reject)
-			}
-			return e.Reply
-		}
+	id := n.submit(t, to, effective, method, arg)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	found, err := n.Await(ctx, id)
+	if err != nil {
+		t.Fatalf("%s: %v", method, err)
 	}
-	t.Fatalf("%s was not answered", method)
-	return nil
+	s := found.(*snapshot)
+	n.subnet.seen = s.view.Height
+	e := s.view.Request(id)
+	if e.Reject != nil {
+		t.Fatal(e.Reject)
+	}
+	return e.Reply
 }
 
 // installCounter makes a canister that counts.
-func installCounter(t testing.TB, r *Replica) principal.ID {
+func installCounter(t testing.TB, n *running) principal.ID {
 	t.Helper()
 	any := principal.Canister(0)
-	reply := call(t, r, principal.ID{}, any, "provisional_create_canister_with_cycles", canistertest.Encode(t, struct{}{}))
+	reply := n.call(t, principal.ID{}, any, "provisional_create_canister_with_cycles", canistertest.Encode(t, struct{}{}))
 	var created struct {
 		ID principal.ID `candid:"canister_id"`
 	}
@@ -117,64 +193,111 @@ func installCounter(t testing.TB, r *Replica) principal.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call(t, r, principal.ID{}, created.ID, "install_code", arg)
+	n.call(t, principal.ID{}, created.ID, "install_code", arg)
 	return created.ID
 }
 
-func increment(t testing.TB, r *Replica, id principal.ID) uint64 {
-	return binary.LittleEndian.Uint64(call(t, r, id, id, "inc", nil))
+func increment(t testing.TB, n *running, id principal.ID) uint64 {
+	return binary.LittleEndian.Uint64(n.call(t, id, id, "inc", nil))
 }
 
-// TestACrashAtAnyHeightLeavesTheCertifiedState abandons a replica without closing it in
-// order, around heights with and without checkpoints.
+// TestACrashAtAnyHeightLeavesTheCertifiedState ends a replica around heights with and
+// without checkpoints. When it starts again it executes its blocks again: would one give
+// another root hash than was certified, it would stop.
 func TestACrashAtAnyHeightLeavesTheCertifiedState(t *testing.T) {
-	cfg := testConfig(t, t.TempDir())
-	r := open(t, cfg)
-	id := installCounter(t, r)
+	s := startSubnet(t, 1, testInterval)
+	id := installCounter(t, s.nodes[0])
 	for n := uint64(1); n <= 12; n++ {
-		if got := increment(t, r, id); got != n {
+		if got := increment(t, s.nodes[0], id); got != n {
 			t.Fatalf("the counter is %d, want %d", got, n)
 		}
-		before, height := r.view.Root.Hash(), r.state.Height
-		if err := r.close(); err != nil { // files are let go, nothing is saved
+		before := s.nodes[0].reach(t, 0).view
+		s.stop(0)
+		s.start(0)
+		after := s.nodes[0].reach(t, before.Height).view
+		if after.Height == before.Height && after.Root.Hash() != before.Root.Hash() {
+			t.Fatalf("height %d has root %x after the crash, want %x", after.Height, after.Root.Hash(), before.Root.Hash())
+		}
+	}
+}
+
+func TestFourReplicasCountTogether(t *testing.T) {
+	s := startSubnet(t, 4, testInterval)
+	id := installCounter(t, s.nodes[0])
+	for n := uint64(1); n <= 20; n++ {
+		if got := increment(t, s.nodes[n%4], id); got != n {
+			t.Fatalf("the counter is %d, want %d", got, n)
+		}
+	}
+}
+
+// TestCheckpointsAreTheSameOnAllReplicas restarts one replica between checkpoints, so that
+// its state is computed from a file and not from genesis.
+func TestCheckpointsAreTheSameOnAllReplicas(t *testing.T) {
+	s := startSubnet(t, 4, testInterval)
+	id := installCounter(t, s.nodes[0])
+	for n := range types.Height(4) {
+		increment(t, s.nodes[0], id)
+		h := s.nodes[0].reach(t, 0).view.Height
+		victim := 1 + int(n)%3
+		s.nodes[victim].reach(t, h+testInterval)
+		s.stop(victim)
+		s.start(victim)
+		for _, r := range s.nodes {
+			r.reach(t, h+3*testInterval)
+		}
+	}
+	hashes := map[types.Height]types.Hash{}
+	for i := range s.nodes {
+		s.stop(i)
+		states, err := OpenStates(StatesConfig{Dir: filepath.Join(s.dir, fmt.Sprint(i)), Records: s.records, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
 			t.Fatal(err)
 		}
-		r = open(t, cfg)
-		if after := r.view.Root.Hash(); after != before || r.state.Height != height {
-			t.Fatalf("height %d with root %x after the crash, want %d with %x", r.state.Height, after, height, before)
+		n := states.Newest()
+		if h, ok := hashes[n.Height]; ok && h != n.Checkpoint || n.Checkpoint == (types.Hash{}) {
+			t.Errorf("replica %d has checkpoint %x of height %d, another has %x", i, n.Checkpoint, n.Height, h)
+		}
+		hashes[n.Height] = n.Checkpoint
+		if err := states.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := r.close(); err != nil {
+	if len(hashes) > 2 {
+		t.Errorf("the replicas' newest checkpoints are of %d different heights", len(hashes))
+	}
+}
+
+func TestAStateThatWasCertifiedDifferentlyIsNotServed(t *testing.T) {
+	s := newSubnet(t, 1, testInterval)
+	states, err := OpenStates(StatesConfig{Dir: s.dir, Records: s.records, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := states.Execute(&replica.Batch{Height: 1, Time: s.records.Subnet.Genesis + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := ended.Root
+	other[0] ^= 1
+	_, err = states.Certify(&consensus.Aggregate{Content: consensus.Content{Kind: artifact.Certification, Height: 1, Hash: other}})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%x", other)) || !strings.Contains(err.Error(), fmt.Sprintf("%x", ended.Root)) {
+		t.Errorf("another root hash was certified, with error %v", err)
+	}
+	if _, err := states.certified(); err == nil {
+		t.Error("the state is served")
+	}
+	if err := states.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestADivergentBlockStopsTheReplicaWithBothHashes(t *testing.T) {
-	cfg := testConfig(t, t.TempDir())
-	r := open(t, cfg)
-	installCounter(t, r)
-	r.certified.Root[0] ^= 1 // what the next block will claim
-	if _, err := r.round(); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.close(); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Open(cfg)
-	if err == nil || !strings.Contains(err.Error(), "was certified") {
-		t.Fatalf("a divergent chain was opened with error %v", err)
-	}
-}
-
-func TestDamagedBlocksAreNamed(t *testing.T) {
-	cfg := testConfig(t, t.TempDir())
-	r := open(t, cfg)
-	id := installCounter(t, r)
-	increment(t, r, id)
-	if err := r.close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(cfg.Dir, "blocks.db")
+func TestADamagedBlockIsNamed(t *testing.T) {
+	s := startSubnet(t, 1, 1000)
+	id := installCounter(t, s.nodes[0])
+	increment(t, s.nodes[0], id)
+	s.stop(0)
+	path := filepath.Join(s.dir, "0", "artifacts.db")
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -186,35 +309,17 @@ func TestDamagedBlocksAreNamed(t *testing.T) {
 	if err := os.WriteFile(path, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(cfg)
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") {
+	_, err = Open(s.config(0))
+	if err == nil || !strings.Contains(err.Error(), path) {
 		t.Fatalf("a damaged block was opened with error %v", err)
 	}
 }
 
-func TestRunAnswersAndSavesWhenItEnds(t *testing.T) {
-	cfg := testConfig(t, t.TempDir())
-	r := open(t, cfg)
-	id := installCounter(t, r)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	request := submit(t, r, id, id, "inc", nil)
-	s, err := r.Await(ctx, request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, ok := s.Request(request); !ok || !info.Terminal {
-		t.Fatal("Await returned before the call was decided")
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if r.saved != r.state.Height {
-		t.Errorf("saved height %d of %d", r.saved, r.state.Height)
-	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
+func TestANodeOfAnotherSubnetIsRefused(t *testing.T) {
+	s, other := newSubnet(t, 1, testInterval), newSubnet(t, 1, testInterval)
+	cfg := s.config(0)
+	cfg.Keys = other.members[0].Keys
+	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), other.members[0].Node.ID.String()) {
+		t.Errorf("opened with error %v", err)
 	}
 }

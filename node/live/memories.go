@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"portico/lightclient/principal"
+	"portico/node/state"
 	"portico/node/state/heap"
 	"portico/node/state/store"
 	"portico/node/types"
@@ -28,6 +29,15 @@ func newMemories(dir string, b heap.Backend) *memories {
 func heapName(id types.CanisterID) string   { return fmt.Sprintf("%x.heap", id.Bytes()) }
 func stableName(id types.CanisterID) string { return fmt.Sprintf("%x.stable", id.Bytes()) }
 
+// Names of a snapshot's memories.
+func snapshotHeapName(id state.SnapshotID) string {
+	return fmt.Sprintf("%x.snapshot-%d.heap", id.Canister.Bytes(), id.Number)
+}
+
+func snapshotStableName(id state.SnapshotID) string {
+	return fmt.Sprintf("%x.snapshot-%d.stable", id.Canister.Bytes(), id.Number)
+}
+
 // Heap returns a canister's heap.
 func (m *memories) Heap(id principal.ID) (*heap.Memory, error) { return m.get(heapName(id)) }
 
@@ -48,12 +58,27 @@ func (m *memories) get(name string) (*heap.Memory, error) {
 	return mem, nil
 }
 
+// Snapshot returns the heap and the stable memory of a snapshot.
+func (m *memories) Snapshot(id state.SnapshotID) (heap, stable *heap.Memory, err error) {
+	if heap, err = m.get(snapshotHeapName(id)); err == nil {
+		stable, err = m.get(snapshotStableName(id))
+	}
+	return heap, stable, err
+}
+
 // Remove closes and deletes a canister's memories.
-func (m *memories) Remove(id principal.ID) error {
+func (m *memories) Remove(id principal.ID) error { return m.remove(heapName(id), stableName(id)) }
+
+// RemoveSnapshot closes and deletes a snapshot's memories.
+func (m *memories) RemoveSnapshot(id state.SnapshotID) error {
+	return m.remove(snapshotHeapName(id), snapshotStableName(id))
+}
+
+func (m *memories) remove(names ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var errs []error
-	for _, name := range []string{heapName(id), stableName(id)} {
+	for _, name := range names {
 		if mem := m.open[name]; mem != nil {
 			errs = append(errs, mem.Remove())
 			delete(m.open, name)
@@ -62,10 +87,15 @@ func (m *memories) Remove(id principal.ID) error {
 	return errors.Join(errs...)
 }
 
-// restore makes working files of a checkpoint's memories.
-func (m *memories) restore(from *store.Loaded, ids []types.CanisterID) error {
-	for _, id := range ids {
-		for _, name := range []string{heapName(id), stableName(id)} {
+// restore makes working files of the memories that a checkpoint's state refers to.
+func (m *memories) restore(from *store.Loaded, s *state.State) error {
+	for _, id := range s.IDs() {
+		names := []string{heapName(id), stableName(id)}
+		for _, snapshot := range s.Canister(id).Snapshots {
+			at := state.SnapshotID{Canister: id, Number: snapshot.Number}
+			names = append(names, snapshotHeapName(at), snapshotStableName(at))
+		}
+		for _, name := range names {
 			if !from.Has(name) {
 				continue
 			}

@@ -1,0 +1,140 @@
+package live
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"portico/node/loop"
+	"portico/node/replica"
+	"portico/node/types"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed status.html
+var statusHTML string
+
+//go:embed status.css
+var statusCSS []byte
+
+// inspectTimeout is how long a page waits for the node's loop.
+const inspectTimeout = 2 * time.Second
+
+// inspect asks the node how it is doing; ok is false if it does not answer in time.
+func (r *Replica) inspect() (s replica.Status, ok bool) {
+	answer := make(chan replica.Status, 1)
+	if !r.driver.post(replica.Inspect{Done: func(s replica.Status) { answer <- s }}) {
+		return s, false
+	}
+	timeout := time.NewTimer(inspectTimeout)
+	defer timeout.Stop()
+	select {
+	case s = <-answer:
+		return s, true
+	case <-r.driver.over:
+	case <-timeout.C:
+	}
+	return s, false
+}
+
+// Pages is the handler of the status page at /, and of metrics in the format of Prometheus
+// at /metrics. They are for who runs the replica, and not meant for the public.
+func (r *Replica) Pages() http.Handler {
+	page := template.Must(template.New("status").Parse(statusHTML))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		_, _ = w.Write(statusCSS)
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
+		if err := page.Execute(w, r.page(time.Now())); err != nil {
+			r.cfg.Log.Warn("the status page", "error", err)
+		}
+	})
+	return mux
+}
+
+// statusPage is what the status page shows.
+type statusPage struct {
+	Version, Now, Short, Node, Subnet, State, Up, Root string
+	Healthy                                            bool
+	Member, Members, Faults                            int
+	Heights                                            replica.Status
+	Rate                                               float64
+	CatchUp                                            types.Height
+	Calls, Checking, Validated, Unvalidated            int
+	Applied                                            uint64
+	Peers                                              []peerOnPage
+}
+
+type peerOnPage struct {
+	Node, Address string
+	Connected     bool
+	Sessions      uint64
+	Channels      []channelOnPage
+}
+
+type channelOnPage struct {
+	Name, In, Out string
+	Lost          uint64
+}
+
+func (r *Replica) page(now time.Time) statusPage {
+	s, answered := r.inspect()
+	members := &r.cfg.Records.Subnet
+	member, _ := members.Member(r.self.ID)
+	h := r.metrics.current()
+	p := statusPage{
+		Version: Version, Now: now.UTC().Format(time.DateTime) + " UTC", Short: short(r.self.ID), Node: r.self.ID.String(), Subnet: members.ID.String(),
+		Member: int(member), Members: len(members.Members), Faults: types.Faults(len(members.Members)),
+		Up: now.Sub(r.opened).Round(time.Second).String(), Root: fmt.Sprintf("%x", h.root),
+		Heights: s, Rate: r.metrics.rate(now), CatchUp: s.CatchUp, Calls: s.Calls, Checking: s.Checking,
+		Validated: s.Validated, Unvalidated: s.Unvalidated, Applied: r.store.Applied(),
+	}
+	p.Healthy = answered && r.Status().Healthy
+	switch {
+	case !answered:
+		p.State = "The node does not answer: it has stopped, or has very much to do."
+	case p.Heights.Lost:
+		p.Healthy, p.State = false, "Left behind: it was away for so long that its peers no longer keep the blocks that it needs next."
+	case !p.Healthy:
+		p.State = "Starting: no state was certified since the start."
+	default:
+		p.State = "Running"
+	}
+	for _, st := range r.transport.Stats() {
+		peer := peerOnPage{Node: st.Peer.String(), Address: r.cfg.Records.Node(st.Peer).Peers, Connected: st.Connected, Sessions: st.Sessions}
+		for ch, c := range st.Channels {
+			peer.Channels = append(peer.Channels, channelOnPage{loop.Channel(ch).String(), size(c.BytesIn), size(c.BytesOut), c.Dropped})
+		}
+		p.Peers = append(p.Peers, peer)
+	}
+	return p
+}
+
+// short is the beginning of a node's id, which is enough to tell nodes of a subnet apart.
+func short(id types.NodeID) string {
+	text, _, _ := strings.Cut(id.String(), "-")
+	return text
+}
+
+func size(bytes uint64) string {
+	switch {
+	case bytes < types.MiB:
+		return fmt.Sprintf("%.1f KiB", float64(bytes)/types.KiB)
+	case bytes < types.GiB:
+		return fmt.Sprintf("%.1f MiB", float64(bytes)/types.MiB)
+	default:
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/types.GiB)
+	}
+}
