@@ -3,13 +3,16 @@
 GO       ?= go
 NODE     ?= node
 FUZZTIME ?= 20s
+NODES    ?= 4
+SEEDS    ?= 2000
+FIRST    ?= 1
 CHROMIUM ?= /usr/bin/chromium
 
 BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz bench build worker sample assets clean deps
+.PHONY: help run test check race fuzz sim bench build worker sample assets clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,14 +54,25 @@ check: ## formatting, vet, staticcheck, house rules, short tests
 	$(GO) test -short ./...
 
 race: ## the tests of what runs concurrently, under the race detector
-	$(GO) test -race -short ./gateway/... ./node/live/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient
+	$(GO) test -race -short ./gateway/... ./node/live/... ./node/p2p/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient
 
 fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
 
+sim: ## SEEDS=n simulated subnets with faults, from seed FIRST=k on
+	$(GO) test -count=1 -timeout 0 -run '^TestSeeds' -v ./node/sim -seeds $(SEEDS) -first $(FIRST)
+
+.PHONY: conformance
+conformance: build ## every behaviour of the interface specification, on NODES replicas
+	@mkdir -p build
+	$(GO) test -c -o build/conformance ./node/conformance
+	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -program $(BIN)
+
 bench: build worker sample chromium ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
+	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
+	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-page.mjs
 
