@@ -59,8 +59,9 @@ type writtenBytes struct {
 
 func newUndo(i *queryInstance) *queryUndo {
 	u := &queryUndo{globals: i.instance.Globals(), stable: uint64(len(i.stable.Bytes()))}
-	if memory := i.instance.Memory(); len(memory) <= maxUndoBytes {
-		u.heap = bytes.Clone(memory)
+	if size := i.instance.Size(); size <= maxUndoBytes {
+		u.heap = make([]byte, size)
+		i.instance.Read(u.heap, 0)
 	} else {
 		u.lost = true
 	}
@@ -80,11 +81,10 @@ func (u *queryUndo) keep(off uint64, old []byte) {
 // restore undoes what was written since. It fails if memories have grown, or if there was too
 // much to keep.
 func (u *queryUndo) restore(i *queryInstance) bool {
-	memory := i.instance.Memory()
-	if u.lost || len(memory) != len(u.heap) || uint64(len(i.stable.Bytes())) != u.stable {
+	if u.lost || i.instance.Size() != uint64(len(u.heap)) || uint64(len(i.stable.Bytes())) != u.stable {
 		return false
 	}
-	copy(memory, u.heap)
+	i.instance.Write(0, u.heap)
 	i.instance.SetGlobals(u.globals)
 	for k := len(u.written) - 1; k >= 0; k-- {
 		copy(i.stable.Bytes()[u.written[k].off:], u.written[k].old)

@@ -195,7 +195,7 @@ func (s *installer) after() *state.Canister {
 	after := *s.c
 	after.Code = &state.Code{
 		Module: s.in.Module, Globals: make([]uint64, len(s.module.Info().Globals)),
-		HeapBytes: uint64(len(s.l.heap.Bytes())), CustomBytes: customBytes(s.module),
+		HeapBytes: s.l.heap.Size(), CustomBytes: customBytes(s.module),
 	}
 	after.StableBytes = uint64(len(s.l.stable.Bytes()))
 	return &after
@@ -334,6 +334,7 @@ func (s *installer) yield(used uint64) error {
 // instantiate makes the new instance over fresh memory, or over the kept heap.
 func (s *installer) instantiate() {
 	s.l.dropInstance(s.c.ID)
+	must(s.c.ID, s.l.heap.Revive())
 	info := s.module.Info()
 	keep := s.in.Mode == Upgrade && s.in.Persistence == PersistenceKeep
 	if !keep {
@@ -342,16 +343,15 @@ func (s *installer) instantiate() {
 	if s.in.Mode != Upgrade {
 		must(s.c.ID, s.l.stable.Replace(0))
 	}
-	pages := uint64(len(s.l.heap.Bytes())) / types.WasmPageBytes
+	pages := s.l.heap.Size() / types.WasmPageBytes
 	instance, err := s.module.Instantiate(wasm.InstanceConfig{Memory: s.l.heap, InitialPages: max(pages, info.MinPages)})
 	must(s.c.ID, err)
 	s.l.instance, s.l.module, s.instance = instance, s.hash, instance
 	if keep {
 		return
 	}
-	memory := instance.Memory()
 	for _, d := range info.Data { // within the memory: the engine has checked it
-		copy(memory[d.Offset:], d.Bytes)
+		instance.Write(d.Offset, d.Bytes)
 	}
 }
 
@@ -366,7 +366,7 @@ func (s *installer) apply() (changed uint64) {
 	changed = s.l.commit(c)
 	code := &state.Code{
 		ModuleHash: s.hash, Module: s.in.Module, Globals: s.instance.Globals(),
-		HeapBytes: uint64(len(s.l.heap.Bytes())), CustomBytes: customBytes(s.module),
+		HeapBytes: s.l.heap.Size(), CustomBytes: customBytes(s.module),
 	}
 	c.Code, c.CertifiedData, c.Timer = code, s.data, s.timer
 	if s.in.Mode != Upgrade {

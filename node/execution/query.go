@@ -236,7 +236,7 @@ func (i *queryInstance) refreshStable(id principal.ID) {
 // grew, in an update or in the last query, needs a new instance.
 func (i *queryInstance) fits(c *state.Canister) bool {
 	return i.instance != nil && i.module == c.Code.ModuleHash && i.instance.Reusable() &&
-		uint64(len(i.instance.Memory())) == c.Code.HeapBytes
+		i.instance.Size() == c.Code.HeapBytes
 }
 
 func (g *queryGraph) close() {

@@ -168,13 +168,14 @@ func (x *Executor) open(id types.CanisterID) *live {
 // committed, making a new one if the code has changed, or if the instance's memory grew in
 // a message that was forgotten: memories of instances do not shrink.
 func (x *Executor) instanceFor(c *state.Canister, l *live) *wasm.Instance {
-	if l.instance != nil && l.module == c.Code.ModuleHash && l.instance.Reusable() && len(l.instance.Memory()) == len(l.heap.Bytes()) {
+	if l.instance != nil && l.module == c.Code.ModuleHash && l.instance.Reusable() && l.instance.Size() == l.heap.Size() {
 		l.instance.SetGlobals(c.Code.Globals)
 		return l.instance
 	}
 	l.dropInstance(c.ID)
+	must(c.ID, l.heap.Revive())
 	i, err := x.Module(c.ID, c.Code).Instantiate(wasm.InstanceConfig{
-		Memory: l.heap, InitialPages: uint64(len(l.heap.Bytes())) / types.WasmPageBytes, Globals: c.Code.Globals,
+		Memory: l.heap, InitialPages: l.heap.Size() / types.WasmPageBytes, Globals: c.Code.Globals,
 	})
 	must(c.ID, err)
 	l.instance, l.module = i, c.Code.ModuleHash

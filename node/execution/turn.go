@@ -203,7 +203,7 @@ func (x *Executor) end(c *state.Canister, l *live, t *turn, out *Output) (change
 	var rej *types.Reject
 	if t.outcome.Trap != nil {
 		rej = trapReject(c.ID, t.outcome.Trap, t.limit)
-	} else if limit := c.Settings.WasmMemoryLimit; limit != 0 && env.Context == ic0.Update && uint64(len(l.heap.Bytes())) > limit {
+	} else if limit := c.Settings.WasmMemoryLimit; limit != 0 && env.Context == ic0.Update && l.heap.Size() > limit {
 		rej = wasmMemoryLimit(limit)
 	}
 	var cb *state.Callback
@@ -281,7 +281,7 @@ func (x *Executor) commit(c *state.Canister, l *live, env *ic0.Env) (changed uin
 	}
 	changed = l.commit(c)
 	code := *c.Code
-	code.Globals, code.HeapBytes = l.instance.Globals(), uint64(len(l.heap.Bytes()))
+	code.Globals, code.HeapBytes = l.instance.Globals(), l.heap.Size()
 	c.Code = &code
 	c.Timer = env.Timer
 	if env.DataSet {

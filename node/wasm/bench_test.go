@@ -126,7 +126,12 @@ func rawFunction(tb testing.TB, code []byte, msg *message, export string) api.Fu
 	tb.Cleanup(func() { r.Close(ctx) })
 	host := r.NewHostModuleBuilder("ic0")
 	for _, h := range systemAPI() {
-		narrow := func(ts []ValueType) []api.ValueType { return engineTypes(ts, I32) }
+		narrow := func(ts []ValueType) (out []api.ValueType) {
+			for _, t := range ts {
+				out = append(out, map[ValueType]api.ValueType{I32: api.ValueTypeI32, Ptr: api.ValueTypeI32, I64: api.ValueTypeI64}[t])
+			}
+			return out
+		}
 		host.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, m api.Module, stack []uint64) {
 			switch h.Name {
 			case "msg_arg_data_size":

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"portico/node/wasm/guest"
 	"portico/node/wasm/wat"
 
 	"github.com/tetratelabs/wazero"
@@ -51,7 +52,7 @@ func runModule(t *testing.T, e *Engine, code []byte, times int) (out []result) {
 	defer i.Close()
 	for range times {
 		o := i.Call(testGo, &Call{Limit: differentialLimit})
-		r := result{out: o, memory: bytes.Clone(i.Memory()), globals: i.Globals()}
+		r := result{out: o, memory: memoryOf(i), globals: i.Globals()}
 		if o.Trap != nil {
 			r.trap = o.Trap.Kind
 		}
@@ -127,7 +128,7 @@ func runRaw(t *testing.T, code []byte) (r result) {
 		t.Fatal(err)
 	}
 	if err := m.ExportedFunction(testGo).CallWithStack(ctx, make([]uint64, 1)); err != nil {
-		r.trap = classify(err).Kind
+		r.trap = trapOf(guest.FaultOf(err)).Kind
 	}
 	r.memory, _ = m.Memory().Read(0, m.Memory().Size())
 	for i := 0; ; i++ {

@@ -16,16 +16,11 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/node/wasm/guest"
 	"portico/node/wasm/instrument"
-
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 )
 
 const (
-	// maxPages bounds a memory; see package instrument.
-	maxPages = 65535
 	// defaultStackUnits bounds the depth of calls, in units of about 8 bytes. The
 	// compiler's stacks hold five times as much.
 	defaultStackUnits = 2_000_000
@@ -37,6 +32,9 @@ const (
 // EngineConfig says what an Engine offers to modules.
 type EngineConfig struct {
 	Host []HostFunc
+	// Backend runs the code; Imports(Host) is what it has to offer. The Engine closes it.
+	// Nil runs it in this process, as the next three say.
+	Backend guest.Backend
 	// CacheDir keeps compiled code between runs of the process; empty keeps none.
 	CacheDir string
 	// Interpreter runs modules without compiling them: slow, and at most 2,000 calls
@@ -52,49 +50,45 @@ type EngineConfig struct {
 
 // Engine compiles modules.
 type Engine struct {
-	runtime    wazero.Runtime
-	cache      wazero.CompilationCache
+	backend    guest.Backend
+	host       []HostFunc
 	imports    []instrument.Import
-	workers    int
 	stackUnits int64
+}
+
+// Imports is what modules may import, in the order of their functions.
+func Imports(host []HostFunc) []instrument.Import {
+	out := make([]instrument.Import, len(host))
+	for i, h := range host {
+		out[i] = instrument.Import{Name: h.Name, Params: h.Params, Results: h.Results, Only32: h.Only32}
+	}
+	return out
 }
 
 // NewEngine makes an engine. It fails if the cache's folder cannot be used or if two
 // host functions have the same name.
 func NewEngine(cfg EngineConfig) (*Engine, error) {
-	rc := wazero.NewRuntimeConfig()
-	if cfg.Interpreter {
-		rc = wazero.NewRuntimeConfigInterpreter()
-	}
-	rc = rc.WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall).
-		WithMemoryLimitPages(maxPages).WithDebugInfoEnabled(false)
-	e := &Engine{workers: max(cfg.Workers, 1), stackUnits: cfg.StackUnits}
+	e := &Engine{backend: cfg.Backend, host: cfg.Host, imports: Imports(cfg.Host), stackUnits: cfg.StackUnits}
 	if e.stackUnits == 0 {
 		e.stackUnits = defaultStackUnits
 	}
-	if cfg.CacheDir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
-		if err != nil {
-			return nil, fmt.Errorf("cache of compiled code in %s: %w", cfg.CacheDir, err)
+	seen := map[string]bool{}
+	for _, h := range cfg.Host {
+		if seen[h.Name] {
+			return nil, fmt.Errorf("host function %q is given twice", h.Name)
 		}
-		e.cache = cache
-		rc = rc.WithCompilationCache(cache)
+		seen[h.Name] = true
 	}
-	e.runtime = wazero.NewRuntimeWithConfig(context.Background(), rc)
-	if err := e.offer(cfg.Host); err != nil {
-		return nil, errors.Join(err, e.Close())
+	if e.backend != nil {
+		return e, nil
 	}
-	return e, nil
+	var err error
+	e.backend, err = guest.New(guest.Config{Imports: e.imports, CacheDir: cfg.CacheDir, Interpreter: cfg.Interpreter, Workers: cfg.Workers})
+	return e, err
 }
 
 // Close frees all code. No instance may be used afterwards.
-func (e *Engine) Close() error {
-	err := e.runtime.Close(context.Background())
-	if e.cache != nil {
-		err = errors.Join(err, e.cache.Close(context.Background()))
-	}
-	return err
-}
+func (e *Engine) Close() error { return e.backend.Close() }
 
 // Compile checks, instruments and compiles a module (not compressed). It takes 50 ms to
 // seconds by size unless the cache has the result. The error is *Invalid if the module
@@ -104,39 +98,27 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.compile(ctx, out)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, &Invalid{Reason: err.Error()}
+	code, err := e.backend.Compile(ctx, out, guest.Shape{HasMemory: info.HasMemory, Globals: info.Globals})
+	if refused, ok := errors.AsType[*guest.Refused](err); ok {
+		return nil, &Invalid{Reason: refused.Reason}
+	} else if err != nil {
+		return nil, err
 	}
-	return &Module{engine: e, compiled: compiled, info: info}, nil
-}
-
-// compile also turns a panic of the compiler into an error: whatever a canister's module
-// makes of it must not stop the node.
-func (e *Engine) compile(ctx context.Context, code []byte) (m wazero.CompiledModule, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the compiler fails: %v", r)
-		}
-	}()
-	return e.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, e.workers), code)
+	return &Module{engine: e, code: code, info: info}, nil
 }
 
 // Module is a compiled module.
 type Module struct {
-	engine   *Engine
-	compiled wazero.CompiledModule
-	info     *instrument.Info
+	engine *Engine
+	code   guest.Code
+	info   *instrument.Info
 }
 
 // Info describes the module. It must not be changed.
 func (m *Module) Info() *instrument.Info { return m.info }
 
 // Close frees the code once no instance uses it any more.
-func (m *Module) Close() error { return m.compiled.Close(context.Background()) }
+func (m *Module) Close() error { return m.code.Close() }
 
 // Instantiate makes an instance. It runs no code of the module and writes nothing to
 // memory: Info().Data and the start function are the caller's to apply. It fails if the
@@ -145,17 +127,12 @@ func (m *Module) Instantiate(cfg InstanceConfig) (*Instance, error) {
 	if err := m.fits(cfg); err != nil {
 		return nil, err
 	}
-	ctx := context.Background()
-	if m.info.HasMemory {
-		mem := &linear{memory: cfg.Memory, atLeast: cfg.InitialPages << 16}
-		ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
-			func(_, _ uint64) experimental.LinearMemory { return mem }))
-	}
-	inst, err := m.engine.runtime.InstantiateModule(ctx, m.compiled, wazero.NewModuleConfig().WithName(""))
+	machine, err := m.code.Instantiate(cfg.Memory, cfg.InitialPages<<16)
 	if err != nil {
-		return nil, fmt.Errorf("instantiate: %w", err)
+		return nil, err
 	}
-	i := newInstance(m, inst)
+	i := &Instance{info: m.info, host: m.engine.host, stackUnits: m.engine.stackUnits, code: m.code, exports: map[string]bool{}, machine: machine}
+	i.exec.instance = i
 	if cfg.Globals != nil {
 		i.SetGlobals(cfg.Globals)
 	}

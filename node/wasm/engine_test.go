@@ -35,7 +35,7 @@ func instantiate(tb testing.TB, m *Module) *Instance {
 		tb.Fatal(err)
 	}
 	for _, d := range m.Info().Data {
-		copy(i.Memory()[d.Offset:], d.Bytes)
+		i.Write(d.Offset, d.Bytes)
 	}
 	return i
 }
@@ -130,8 +130,8 @@ func TestStartRunsOnlyWhenCalled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g := i.Globals(); g[0] != 7 || len(i.Memory()) != 2<<16 || i.Memory()[8] != 0 {
-			t.Fatalf("after instantiation: globals %v, %d bytes, byte 8 is %d", g, len(i.Memory()), i.Memory()[8])
+		if g := i.Globals(); g[0] != 7 || i.Size() != 2<<16 || memoryOf(i)[8] != 0 {
+			t.Fatalf("after instantiation: globals %v, %d bytes, byte 8 is %d", g, i.Size(), memoryOf(i)[8])
 		}
 		if out := i.Start(&Call{Limit: 100}); out.Trap != nil || i.Globals()[0] != 9 {
 			t.Fatalf("start: %v, globals %v", out.Trap, i.Globals())
@@ -265,7 +265,7 @@ func TestPanicsOfHostFunctionsAreNotTraps(t *testing.T) {
 func TestHostFunctionsSeeEnvMemoryAndInstructions(t *testing.T) {
 	var used []uint64
 	host := HostFunc{Name: "f", Func: func(c *Caller, _ []uint64) error {
-		c.Memory()[5] = byte(c.Env().(int))
+		c.Write(5, []byte{byte(c.Env().(int))})
 		used = append(used, c.Instructions())
 		err := c.Charge(3_000_000)
 		used = append(used, c.Instructions())
@@ -275,8 +275,8 @@ func TestHostFunctionsSeeEnvMemoryAndInstructions(t *testing.T) {
 		(func (export "canister_update go") nop (call $f) nop))`))
 	var yields []uint64
 	out := i.Call(testGo, &Call{Env: 42, Limit: 4_000_000, Yield: func(u uint64) error { yields = append(yields, u); return nil }})
-	if out.Trap != nil || out.Instructions != 3_000_007 || i.Memory()[5] != 42 {
-		t.Errorf("%+v, byte %d", out, i.Memory()[5])
+	if out.Trap != nil || out.Instructions != 3_000_007 || memoryOf(i)[5] != 42 {
+		t.Errorf("%+v, byte %d", out, memoryOf(i)[5])
 	}
 	if !slices.Equal(used, []uint64{7, 3_000_007}) || !slices.Equal(yields, []uint64{3_000_007}) {
 		t.Errorf("used %v, yields %v", used, yields)
@@ -312,8 +312,8 @@ func TestMemoryGrowsAsTheHostSays(t *testing.T) {
 				t.Helper()
 				asked = nil
 				got, trap := grow(delta)
-				if trap != nil || got != want || uint64(len(i.Memory())) != pages<<16 || !slices.Equal(asked, question) {
-					t.Errorf("%s: grow by %d gives %x, %v, memory of %d pages, asked %v", width, delta, got, trap, len(i.Memory())>>16, asked)
+				if trap != nil || got != want || i.Size() != pages<<16 || !slices.Equal(asked, question) {
+					t.Errorf("%s: grow by %d gives %x, %v, memory of %d pages, asked %v", width, delta, got, trap, i.Size()>>16, asked)
 				}
 			}
 			expect(2, 1, 3, [2]uint64{1, 2})
@@ -371,8 +371,8 @@ func TestActiveSegmentsAreEmptyForMemoryInit(t *testing.T) {
 			(memory.init 0 (i32.const 9) (i32.const 0) (i32.const 0))
 			(memory.init 1 (i32.const 9) (i32.const 1) (i32.const 2)))
 		(func (export "canister_update trap") (memory.init 0 (i32.const 9) (i32.const 0) (i32.const 1))))`))
-	if out := goTest(i); out.Trap != nil || string(i.Memory()[:12]) != "abc\x00\x00\x00\x00\x00\x00yz\x00" {
-		t.Errorf("%v, memory %q", out.Trap, i.Memory()[:12])
+	if out := goTest(i); out.Trap != nil || string(memoryOf(i)[:12]) != "abc\x00\x00\x00\x00\x00\x00yz\x00" {
+		t.Errorf("%v, memory %q", out.Trap, memoryOf(i)[:12])
 	}
 	if out := i.Call("canister_update trap", &Call{Limit: 1000}); out.Trap == nil || out.Trap.Kind != MemoryOutOfBounds {
 		t.Errorf("%v", out.Trap)
@@ -452,4 +452,11 @@ type countingMemory struct {
 func (m *countingMemory) Free() {
 	m.freed++
 	m.LinearMemory.Free()
+}
+
+// memoryOf is a copy of an instance's memory.
+func memoryOf(i *Instance) []byte {
+	b := make([]byte, i.Size())
+	i.Read(b, 0)
+	return b
 }

@@ -1,78 +1,48 @@
 package wasm
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"time"
 
+	"portico/node/wasm/guest"
 	"portico/node/wasm/instrument"
-
-	"github.com/tetratelabs/wazero/api"
 )
 
 // Instance is a module with its own memory and globals. One call runs at a time, and a
 // host function must not call into the instance that called it.
 type Instance struct {
-	info           *instrument.Info
-	stackUnits     int64
-	module         api.Module
-	memory         api.Memory // nil if there is none
-	counter, depth api.MutableGlobal
-	globals        []api.MutableGlobal
-	// functions are handles by export. Making one takes as long as a hundred calls.
-	functions map[string]api.Function
-	exec      execution
-	stack     [2]uint64
-	stale     bool // the memory grew in a call that trapped
-}
-
-func newInstance(m *Module, module api.Module) *Instance {
-	i := &Instance{info: m.info, stackUnits: m.engine.stackUnits, module: module, functions: map[string]api.Function{}}
-	if m.info.HasMemory {
-		i.memory = module.Memory()
-	}
-	global := func(name string) api.MutableGlobal { return module.ExportedGlobal(name).(api.MutableGlobal) }
-	i.counter, i.depth = global(instrument.ExportCounter), global(instrument.ExportDepth)
-	for g := range m.info.Globals {
-		i.globals = append(i.globals, global(instrument.ExportGlobal(g)))
-	}
-	i.exec.instance = i
-	return i
+	info       *instrument.Info
+	host       []HostFunc
+	stackUnits int64
+	code       guest.Code
+	exports    map[string]bool // asked of code
+	machine    guest.Machine
+	exec       execution
+	stale      bool // the memory grew in a call that trapped
 }
 
 // Close frees the instance and its memory.
-func (i *Instance) Close() error { return i.module.Close(context.Background()) }
+func (i *Instance) Close() error { return i.machine.Close() }
 
-// Memory is the memory as it is now; it may move when it grows.
-func (i *Instance) Memory() []byte {
-	if i.memory == nil {
-		return nil
-	}
-	b, _ := i.memory.Read(0, i.memory.Size())
-	return b
-}
+// Size is the size of the memory in bytes.
+func (i *Instance) Size() uint64 { return i.machine.Size() }
+
+// Read copies the memory from off on to dst. What is read must lie inside.
+func (i *Instance) Read(dst []byte, off uint64) { i.machine.Read(dst, off) }
+
+// Write copies src to the memory at off, where it must fit.
+func (i *Instance) Write(off uint64, src []byte) { i.machine.Write(off, src) }
 
 // Globals are the values of the mutable globals, in the order of Info.Globals.
-func (i *Instance) Globals() []uint64 {
-	out := make([]uint64, len(i.globals))
-	for k, g := range i.globals {
-		out[k] = g.Get()
-		if t := i.info.Globals[k]; t == instrument.I32 || t == instrument.F32 {
-			out[k] = uint64(uint32(out[k]))
-		}
-	}
-	return out
-}
+func (i *Instance) Globals() []uint64 { return i.machine.Globals() }
 
 // SetGlobals gives the mutable globals values that Globals returned earlier, of this
 // instance or another of the same module.
 func (i *Instance) SetGlobals(values []uint64) {
-	if len(values) != len(i.globals) {
-		panic(fmt.Sprintf("wasm: %d globals for an instance with %d", len(values), len(i.globals)))
+	if len(values) != len(i.info.Globals) {
+		panic(fmt.Sprintf("wasm: %d globals for an instance with %d", len(values), len(i.info.Globals)))
 	}
-	for k, g := range i.globals {
-		g.Set(values[k])
-	}
+	i.machine.SetGlobals(values)
 }
 
 // Reusable reports whether the instance is as good as a new one once its globals and the
@@ -82,11 +52,19 @@ func (i *Instance) Reusable() bool { return !i.info.TableMutating && !i.stale }
 
 // Call calls an entry point by the name of its export, which begins with "canister_".
 func (i *Instance) Call(export string, c *Call) Outcome {
-	f := i.function(export)
-	if f == nil {
+	if !i.has(export) {
 		return Outcome{Trap: &Trap{Kind: NoSuchFunction, Message: fmt.Sprintf("no function %q is exported", export)}}
 	}
-	return i.run(export, f, c)
+	return i.run(export, [2]uint64{}, c)
+}
+
+func (i *Instance) has(export string) bool {
+	has, ok := i.exports[export]
+	if !ok {
+		has = i.code.Exports(export)
+		i.exports[export] = has
+	}
+	return has
 }
 
 // Start calls the module's start function.
@@ -98,57 +76,43 @@ func (i *Instance) CallTable(fn, env uint64, c *Call) Outcome {
 	if !i.info.HasCallbacks {
 		return Outcome{Trap: &Trap{Kind: TableOutOfBounds, Message: "the module has no table of functions"}}
 	}
-	i.stack = [2]uint64{min(fn, 1<<32-1), env}
-	return i.run(instrument.ExportCallback, i.function(instrument.ExportCallback), c)
+	return i.run(instrument.ExportCallback, [2]uint64{min(fn, 1<<32-1), env}, c)
 }
 
-func (i *Instance) function(export string) api.Function {
-	f := i.functions[export]
-	if f == nil {
-		if f = i.module.ExportedFunction(export); f != nil {
-			i.functions[export] = f
-		}
-	}
-	return f
-}
-
-// run calls f with the parameters in i.stack.
-func (i *Instance) run(export string, f api.Function, c *Call) Outcome {
+func (i *Instance) run(export string, args [2]uint64, c *Call) Outcome {
 	e := &i.exec
 	if e.call != nil {
 		panic("wasm: a call into an instance that is running")
 	}
 	e.begin(c)
-	before := len(i.Memory())
-	err := f.CallWithStack(e, i.stack[:])
+	before := i.machine.Size()
+	err := i.machine.Run(export, args, e)
+	e.call = nil
+	if errors.Is(err, guest.ErrCrashed) {
+		// How far the code came is not known; the limit is the same on every machine.
+		i.stale = true
+		return Outcome{Instructions: c.Limit, Trap: &Trap{Kind: Crashed, Message: Crashed.String()}}
+	}
 	used := e.Instructions()
-	if int64(i.counter.Get()) <= instrument.InRegion/2 {
+	if int64(i.machine.Counter()) <= instrument.InRegion/2 {
 		// How far the slice got is known only to code that no longer runs.
 		used = e.granted
 	}
-	trap := e.trap
-	e.call, e.trap = nil, nil
-	if err == nil && trap != nil {
-		panic("wasm: a trap that did not stop the code: " + trap.Message)
-	}
-	if err != nil && trap == nil {
-		trap = classify(err)
-	}
+	trap := trapOf(err)
 	if used > c.Limit {
 		// Whatever happened later than that did not happen.
 		used, trap = c.Limit, limitTrap(c.Limit)
 	}
 	if trap != nil {
-		i.stale = i.stale || len(i.Memory()) != before
+		i.stale = i.stale || i.machine.Size() != before
 		if trap.Kind == StackOverflow {
-			delete(i.functions, export) // and with it a stack of megabytes
+			i.machine.Drop(export) // and with it a stack of megabytes
 		}
 	}
 	return Outcome{Instructions: used, Trap: trap}
 }
 
-// execution is the call in progress. It is the context that the runtime hands to host
-// functions, so that a host call costs no look-up and no allocation.
+// execution is the call in progress, as the machine's Host.
 type execution struct {
 	Caller
 }
@@ -157,18 +121,28 @@ type execution struct {
 type Caller struct {
 	instance *Instance
 	call     *Call
-	trap     *Trap
+	failed   error  // of refill, if it ends the call
 	granted  uint64 // instructions that the counter began with, all slices together
 }
 
 // Env is the call's Env.
 func (c *Caller) Env() any { return c.call.Env }
 
-// Memory is the instance's memory. It is valid until the host function returns.
-func (c *Caller) Memory() []byte { return c.instance.Memory() }
+// MemorySize is the size of the instance's memory in bytes.
+func (c *Caller) MemorySize() uint64 { return c.instance.machine.Size() }
+
+// Bytes are n bytes of the instance's memory from off on, which must lie inside. They are to be
+// read only, and not after the host function has returned or called another method.
+func (c *Caller) Bytes(off, n uint64) []byte { return c.instance.machine.Bytes(off, n) }
+
+// Read copies the instance's memory from off on, which must lie inside, to dst.
+func (c *Caller) Read(dst []byte, off uint64) { c.instance.machine.Read(dst, off) }
+
+// Write copies src to the instance's memory at off, where it must fit.
+func (c *Caller) Write(off uint64, src []byte) { c.instance.machine.Write(off, src) }
 
 // Instructions is how much the call has used so far.
-func (c *Caller) Instructions() uint64 { return c.granted - c.instance.counter.Get() }
+func (c *Caller) Instructions() uint64 { return c.granted - c.instance.machine.Counter() }
 
 // Charge uses up instructions on behalf of the canister. An error means that the call
 // has to end; the host function should return it.
@@ -176,8 +150,8 @@ func (c *Caller) Charge(instructions uint64) error {
 	if instructions > c.call.Limit {
 		instructions = c.call.Limit + 1 // enough to fail, too little to overflow
 	}
-	left := int64(c.instance.counter.Get()) - int64(instructions)
-	c.instance.counter.Set(uint64(left))
+	left := int64(c.instance.machine.Counter()) - int64(instructions)
+	c.instance.machine.SetCounter(uint64(left))
 	if left >= 0 {
 		return nil
 	}
@@ -190,8 +164,9 @@ func (e *execution) begin(c *Call) {
 	}
 	e.call = c
 	e.granted = min(c.Limit, sliceInstructions)
-	e.instance.counter.Set(e.granted)
-	e.instance.depth.Set(uint64(e.instance.stackUnits))
+	e.failed = nil
+	e.instance.machine.SetCounter(e.granted)
+	e.instance.machine.SetDepth(uint64(e.instance.stackUnits))
 }
 
 // maxLimit keeps sums of instructions far from overflowing.
@@ -201,35 +176,52 @@ const maxLimit = 1 << 60
 func (c *Caller) refill() error {
 	used := c.Instructions()
 	if used > c.call.Limit {
-		c.trap = limitTrap(c.call.Limit)
-		return c.trap
+		c.failed = limitTrap(c.call.Limit)
+		return c.failed
 	}
 	if c.call.Yield != nil {
 		if err := c.call.Yield(used); err != nil {
-			c.trap = trapOf(err)
-			return c.trap
+			c.failed = trapOf(err)
+			return c.failed
 		}
 	}
 	slice := min(c.call.Limit-used, sliceInstructions)
 	c.granted = used + slice
-	c.instance.counter.Set(slice)
+	c.instance.machine.SetCounter(slice)
 	return nil
 }
 
-// fail ends the call.
-func (e *execution) fail(t *Trap) {
-	e.trap = t
-	panic(errAbort)
+// HostCall implements guest.Host.
+func (e *execution) HostCall(index int, stack []uint64) error {
+	if err := e.instance.host[index].Func(&e.Caller, stack); err != nil {
+		return err
+	}
+	return e.failed // if Charge has failed and the function went on
 }
 
-// Deadline, Done, Err and Value make an execution a context. Nothing can cancel it.
-func (e *execution) Deadline() (time.Time, bool) { return time.Time{}, false }
+const depthMessage = "calls are nested too deeply"
 
-// Done is nil.
-func (e *execution) Done() <-chan struct{} { return nil }
+// Check implements guest.Host.
+func (e *execution) Check() error {
+	if e.instance.machine.Depth() < 0 {
+		return &Trap{Kind: StackOverflow, Message: depthMessage}
+	}
+	return e.refill()
+}
 
-// Err is nil.
-func (e *execution) Err() error { return nil }
-
-// Value is nil for every key.
-func (e *execution) Value(any) any { return nil }
+// Grow implements guest.Host.
+func (e *execution) Grow(pages uint32) (refused bool, err error) {
+	delta, current := uint64(pages), e.MemorySize()>>16
+	switch {
+	case delta == 0:
+	case current+delta > e.instance.info.MaxPages:
+		return true, nil
+	case e.call.Grow != nil:
+		if err := e.call.Grow(current, delta); errors.Is(err, ErrGrowRefused) {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}

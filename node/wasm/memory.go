@@ -1,7 +1,5 @@
 package wasm
 
-import "fmt"
-
 // NewMemory returns a memory in the Go heap, for tests and tools.
 func NewMemory() LinearMemory { return &plainMemory{} }
 
@@ -18,22 +16,3 @@ func (m *plainMemory) Reallocate(size uint64) []byte {
 }
 
 func (m *plainMemory) Free() { m.b = nil }
-
-// linear is the memory as the runtime asks for it: it begins with as much as the
-// instance is to have rather than with the module's minimum.
-type linear struct {
-	memory  LinearMemory
-	atLeast uint64 // bytes
-}
-
-func (l *linear) Reallocate(size uint64) []byte {
-	size = max(size, l.atLeast)
-	b := l.memory.Reallocate(size)
-	if uint64(len(b)) != size {
-		// Growth has been allowed already. Nodes would diverge if some went on without.
-		panic(fmt.Sprintf("wasm: memory of %d bytes instead of %d", len(b), size))
-	}
-	return b
-}
-
-func (l *linear) Free() { l.memory.Free() }

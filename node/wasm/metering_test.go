@@ -232,7 +232,7 @@ func TestTheDepthIsRestoredOnEveryWayOut(t *testing.T) {
 			if out := goTest(i); out.Trap != nil {
 				t.Errorf("%s: %v", way, out.Trap)
 			}
-			if d := i.depth.Get(); d != defaultStackUnits {
+			if d := uint64(i.machine.Depth()); d != defaultStackUnits {
 				t.Errorf("%s: %d units are left of %d", way, d, defaultStackUnits)
 			}
 		}

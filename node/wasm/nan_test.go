@@ -104,8 +104,8 @@ func TestChoicesBetweenVectorsAreRight(t *testing.T) {
 				(v128.store (i32.const 0) (if (result v128) (i32.const 0) (then (local.get $z))
 					(else (`+choice+` (local.get $z) (v128.const i64x2 5 6) (i32.const 0)))))
 				(call $x) (v128.store (i32.const 50) (local.get $z))))`))
-			if out := goTest(i); out.Trap != nil || i.Memory()[0] != 5 || i.Memory()[8] != 6 {
-				t.Errorf("%s: %v, memory % x", choice, out.Trap, i.Memory()[:16])
+			if out := goTest(i); out.Trap != nil || memoryOf(i)[0] != 5 || memoryOf(i)[8] != 6 {
+				t.Errorf("%s: %v, memory % x", choice, out.Trap, memoryOf(i)[:16])
 			}
 		})
 	}

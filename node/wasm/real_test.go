@@ -54,13 +54,13 @@ func systemAPI() []HostFunc {
 			case "msg_arg_data_size":
 				stack[0] = uint64(len(m.arg))
 			case "msg_arg_data_copy":
-				copy(c.Memory()[stack[0]:], m.arg[stack[1]:stack[1]+stack[2]])
+				c.Write(stack[0], m.arg[stack[1]:stack[1]+stack[2]])
 			case "msg_reply_data_append":
-				m.reply = append(m.reply, c.Memory()[stack[0]:stack[0]+stack[1]]...)
+				m.reply = append(m.reply, c.Bytes(stack[0], stack[1])...)
 			case "msg_reply":
 				m.replied = true
 			case "trap":
-				return errors.New(string(c.Memory()[stack[0] : stack[0]+stack[1]]))
+				return errors.New(string(c.Bytes(stack[0], stack[1])))
 			default:
 				if len(h.Results) > 0 {
 					stack[0] = 0
@@ -201,7 +201,7 @@ func TestGoCanistersRun(t *testing.T) {
 	if !strings.Contains(string(m.reply), "words, ") {
 		t.Errorf("reply %q", m.reply)
 	}
-	t.Logf("%s: %d instructions, memory %d KiB", m.reply, first.Instructions, len(i.Memory())>>10)
+	t.Logf("%s: %d instructions, memory %d KiB", m.reply, first.Instructions, i.Size()>>10)
 }
 
 func TestCompiledCodeIsKept(t *testing.T) {

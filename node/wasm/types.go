@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/node/wasm/guest"
 	"portico/node/wasm/instrument"
 )
 
@@ -36,15 +37,8 @@ type InstanceConfig struct {
 	Globals      []uint64 // nil for the module's initial values
 }
 
-// LinearMemory is the memory of an instance, a growing slice of bytes that must not
-// move while a call runs.
-type LinearMemory interface {
-	// Reallocate returns the memory with size bytes; new bytes are zero. It cannot
-	// fail: whether a memory may grow is for Call.Grow to say.
-	Reallocate(size uint64) []byte
-	// Free is called once, when the instance closes.
-	Free()
-}
+// LinearMemory is the memory of an instance; see package guest.
+type LinearMemory = guest.LinearMemory
 
 // Call is one execution.
 type Call struct {
@@ -98,6 +92,7 @@ const (
 	StackOverflow
 	Host
 	NoSuchFunction
+	Crashed // the process that ran the code has ended; see package sandbox
 )
 
 // String names the cause.
@@ -125,6 +120,8 @@ func (k TrapKind) String() string {
 		return "trap in a system call"
 	case NoSuchFunction:
 		return "no such function"
+	case Crashed:
+		return "the process that ran the code has ended"
 	}
 	return fmt.Sprintf("trap %d", uint8(k))
 }

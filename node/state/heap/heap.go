@@ -126,6 +126,9 @@ func Best() Backend {
 	return Portable
 }
 
+// ErrGone is the error of a Space whose process has ended.
+var ErrGone = errors.New("heap: the process with the mapping has ended")
+
 // Range is Len bytes from Off, both multiples of PageBytes.
 type Range struct{ Off, Len uint64 }
 
@@ -133,6 +136,7 @@ type Range struct{ Off, Len uint64 }
 type Memory struct {
 	path    string
 	backend Backend
+	spaces  Spaces // of the views; nil = in this process
 	room    uint64 // least address space that a hosted view reserves
 
 	// io serialises what writes files: Publish, the linking step of Checkpoint, Prepare.
@@ -181,6 +185,10 @@ func Open(path string, b Backend) (*Memory, error) {
 	return m, nil
 }
 
+// ViewsIn makes query views and KernelTracked views in spaces of s from now on. It is called
+// before there are any.
+func (m *Memory) ViewsIn(s Spaces) { m.spaces = s }
+
 func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -227,7 +235,7 @@ func (m *Memory) Close() error {
 	defer m.mu.Unlock()
 	for q := range m.queries {
 		delete(m.queries, q)
-		errs = append(errs, q.s.close())
+		errs = append(errs, q.s.Close())
 	}
 	if m.work != nil {
 		errs = append(errs, m.work.f.Close())

@@ -28,7 +28,7 @@ type tracker interface {
 
 const mapFlags = unix.MAP_PRIVATE | unix.MAP_NORESERVE
 
-func newMapped(t tracking, maxBytes uint64) (space, error) {
+func newMapped(t tracking, maxBytes uint64, pageMap *os.File) (Space, error) {
 	if os.Getpagesize() != PageBytes {
 		return nil, fmt.Errorf("heap: pages of %d bytes, the kernel-tracked backends need %d", os.Getpagesize(), PageBytes)
 	}
@@ -39,22 +39,28 @@ func newMapped(t tracking, maxBytes uint64) (space, error) {
 	s := &mapped{mem: unsafe.Slice((*byte)(p), maxBytes)}
 	switch t {
 	case byWriteProtect:
-		s.track, err = newWriteProtectTracker(s.mem)
+		s.track, err = newWriteProtectTracker(s.mem, pageMap)
 	case byPageMap:
-		s.track, err = newPageMapTracker(s.mem)
+		s.track, err = newPageMapTracker(s.mem, pageMap)
 	}
 	if err == nil {
-		err = s.show(nil, 0)
+		err = s.Show(nil, 0)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *mapped) bytes() []byte { return s.mem }
+func (s *mapped) Room() uint64 { return uint64(len(s.mem)) }
 
-func (s *mapped) show(f *os.File, size uint64) error {
+func (s *mapped) Bytes() []byte { return s.mem }
+
+func (s *mapped) Read(b []byte, off uint64) error { copy(b, s.mem[off:]); return nil }
+
+func (s *mapped) Write(b []byte, off uint64) error { copy(s.mem[off:], b); return nil }
+
+func (s *mapped) Show(f *os.File, size uint64) error {
 	start := unsafe.Pointer(unsafe.SliceData(s.mem))
 	if size > 0 {
 		_, err := unix.MmapPtr(int(f.Fd()), 0, start, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, mapFlags|unix.MAP_FIXED)
@@ -79,9 +85,9 @@ func (s *mapped) show(f *os.File, size uint64) error {
 	return s.track.attach()
 }
 
-func (s *mapped) drop(rs []Range) error { return s.advise(rs, unix.MADV_DONTNEED, "dropping") }
+func (s *mapped) Drop(rs []Range) error { return s.advise(rs, unix.MADV_DONTNEED, "dropping") }
 
-func (s *mapped) keep(rs []Range) error { return s.advise(rs, unix.MADV_POPULATE_WRITE, "keeping") }
+func (s *mapped) Keep(rs []Range) error { return s.advise(rs, unix.MADV_POPULATE_WRITE, "keeping") }
 
 func (s *mapped) advise(rs []Range, advice int, doing string) error {
 	for _, r := range rs {
@@ -92,11 +98,11 @@ func (s *mapped) advise(rs []Range, advice int, doing string) error {
 	return nil
 }
 
-func (s *mapped) touched(size uint64) ([]Range, error) { return s.track.written(size) }
+func (s *mapped) Touched(size uint64) ([]Range, error) { return s.track.written(size) }
 
-func (s *mapped) lazy() bool { return true }
+func (s *mapped) Lazy() bool { return true }
 
-func (s *mapped) close() error {
+func (s *mapped) Close() error {
 	err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(s.mem)), uintptr(len(s.mem)))
 	if s.track != nil {
 		err = errors.Join(err, s.track.close())

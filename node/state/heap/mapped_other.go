@@ -2,8 +2,11 @@
 
 package heap
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
-func newMapped(tracking, uint64) (space, error) {
+func newMapped(tracking, uint64, *os.File) (Space, error) {
 	return nil, errors.New("heap: the kernel-tracked backends need Linux")
 }

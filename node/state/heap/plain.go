@@ -28,18 +28,24 @@ func newPlain(maxBytes uint64) (*plain, error) {
 	return &plain{mem: unsafe.Slice((*byte)(p), maxBytes)}, nil
 }
 
-func (s *plain) bytes() []byte { return s.mem }
+func (s *plain) Room() uint64 { return uint64(len(s.mem)) }
 
-func (s *plain) show(f *os.File, size uint64) error {
+func (s *plain) Bytes() []byte { return s.mem }
+
+func (s *plain) Read(b []byte, off uint64) error { copy(b, s.mem[off:]); return nil }
+
+func (s *plain) Write(b []byte, off uint64) error { copy(s.mem[off:], b); return nil }
+
+func (s *plain) Show(f *os.File, size uint64) error {
 	p := unsafe.Pointer(unsafe.SliceData(s.mem))
 	if _, err := unix.MmapPtr(-1, 0, p, uintptr(len(s.mem)), unix.PROT_READ|unix.PROT_WRITE, plainFlags|unix.MAP_FIXED); err != nil {
 		return fmt.Errorf("heap: clearing %d bytes: %w", len(s.mem), err)
 	}
 	s.f, s.size = f, size
-	return s.drop([]Range{{0, size}})
+	return s.Drop([]Range{{0, size}})
 }
 
-func (s *plain) drop(rs []Range) error {
+func (s *plain) Drop(rs []Range) error {
 	for _, r := range rs {
 		n := min(r.Len, max(s.size, r.Off)-r.Off)
 		if n > 0 {
@@ -58,18 +64,18 @@ func (s *plain) drop(rs []Range) error {
 	return nil
 }
 
-func (s *plain) keep([]Range) error { return nil }
+func (s *plain) Keep([]Range) error { return nil }
 
-func (s *plain) touched(size uint64) ([]Range, error) {
+func (s *plain) Touched(size uint64) ([]Range, error) {
 	if size == 0 {
 		return nil, nil
 	}
 	return []Range{{0, size}}, nil
 }
 
-func (s *plain) lazy() bool { return false }
+func (s *plain) Lazy() bool { return false }
 
-func (s *plain) close() error {
+func (s *plain) Close() error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(s.mem)), uintptr(len(s.mem)))
 }
 

@@ -3,7 +3,6 @@
 package heap
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -28,9 +27,12 @@ func (m *Memory) Publish() error {
 	}
 	v := m.view
 	var parked []Range // written by a suspended message
+	gone := false      // with the process that it ran in
 	if v != nil && !v.replaced {
 		var err error
-		if parked, _, err = v.changes(); err != nil {
+		if parked, _, err = v.changes(); errors.Is(err, ErrGone) {
+			parked, gone = nil, true
+		} else if err != nil {
 			return err
 		}
 	}
@@ -51,7 +53,7 @@ func (m *Memory) Publish() error {
 	switch {
 	case v == nil || v.replaced:
 		return nil // a replaced view shows nothing of the file
-	case m.work != before || grown:
+	case gone || m.work != before || grown:
 		return v.remap(parked)
 	default:
 		return v.forget(published, parked)
@@ -150,7 +152,7 @@ func (m *Memory) preserve(n *inode, rs []Range) error {
 			continue
 		}
 		q.kept = true
-		if err := q.s.keep(within(slices.Clone(rs), q.shown)); err != nil {
+		if err := q.s.Keep(within(slices.Clone(rs), q.shown)); err != nil && !errors.Is(err, ErrGone) {
 			return fmt.Errorf("%s: for a query: %w", m.path, err)
 		}
 	}
@@ -266,16 +268,21 @@ func (m *Memory) otherPath() string {
 // remap shows the published content on a new mapping and puts back what a suspended message
 // wrote.
 func (v *View) remap(parked []Range) error {
-	mem, size := v.s.bytes(), v.size
+	size := v.size
 	kept := make([][]byte, len(parked))
 	for i, r := range parked {
-		kept[i] = bytes.Clone(mem[r.Off : r.Off+r.Len])
+		kept[i] = make([]byte, r.Len)
+		if err := v.s.Read(kept[i], r.Off); err != nil {
+			return err
+		}
 	}
 	if err := v.rebuild(); err != nil {
 		return err
 	}
 	for i, r := range parked {
-		copy(mem[r.Off:], kept[i])
+		if err := v.s.Write(kept[i], r.Off); err != nil {
+			return err
+		}
 	}
 	v.resize(size)
 	v.suspend(parked)
@@ -293,7 +300,7 @@ func (v *View) forget(published, parked []Range) error {
 	for _, r := range parked {
 		drops.remove(r)
 	}
-	return v.s.drop(drops.ranges())
+	return v.s.Drop(drops.ranges())
 }
 
 // suspend remembers what a suspended message wrote.

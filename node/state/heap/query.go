@@ -12,7 +12,7 @@ import (
 // meant to be pooled. One goroutine uses it at a time.
 type QueryView struct {
 	m       *Memory
-	s       space
+	s       Space
 	size    uint64 // current
 	reached uint64 // largest size since Refresh
 
@@ -26,7 +26,7 @@ type QueryView struct {
 // Query makes a view for queries with room for maxBytes (whole 64-KiB pages). It must
 // be refreshed before it is used.
 func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
-	s, err := newSpace(m.backend, false, maxBytes)
+	s, err := m.newSpace(false, false, maxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.work == nil {
-		return nil, errors.Join(fmt.Errorf("heap: %s: closed", m.path), s.close())
+		return nil, errors.Join(fmt.Errorf("heap: %s: closed", m.path), s.Close())
 	}
 	m.queries[q] = struct{}{}
 	return q, nil
@@ -46,9 +46,14 @@ func (q *QueryView) Refresh() error {
 	q.used.Store(false)
 	m := q.m
 	// A query may have touched a lot: drop that without holding up Publish.
-	dropped := q.s.lazy() && q.on != nil
+	dropped := q.s.Lazy() && q.on != nil
 	if dropped {
-		if err := q.drop(); err != nil {
+		if err := q.drop(); errors.Is(err, ErrGone) {
+			if err := q.renew(); err != nil {
+				return err
+			}
+			dropped = false
+		} else if err != nil {
 			return err
 		}
 	}
@@ -59,11 +64,11 @@ func (q *QueryView) Refresh() error {
 		return fmt.Errorf("heap: %s: closed", m.path)
 	case m.torn != nil:
 		return fmt.Errorf("heap: %s: not readable until published again: %w", m.path, m.torn)
-	case m.size > uint64(len(q.s.bytes())):
-		return fmt.Errorf("heap: %s: a query view of at most %d bytes for a memory of %d", m.path, len(q.s.bytes()), m.size)
+	case m.size > q.s.Room():
+		return fmt.Errorf("heap: %s: a query view of at most %d bytes for a memory of %d", m.path, q.s.Room(), m.size)
 	}
 	if !dropped || q.on != m.work || q.shown != m.size {
-		if err := q.s.show(m.work.f, m.size); err != nil {
+		if err := q.s.Show(m.work.f, m.size); err != nil {
 			q.on = nil
 			return fmt.Errorf("%s: %w", m.path, err)
 		}
@@ -81,8 +86,20 @@ func (q *QueryView) Refresh() error {
 	return nil
 }
 
+// renew takes another space for one that is gone.
+func (q *QueryView) renew() error {
+	s, err := q.m.newSpace(false, false, q.s.Room())
+	if err != nil {
+		return err
+	}
+	q.m.mu.Lock()
+	defer q.m.mu.Unlock()
+	q.s, q.on = s, nil
+	return nil
+}
+
 func (q *QueryView) drop() error {
-	if err := q.s.drop(within([]Range{{0, q.reached}}, q.reached)); err != nil {
+	if err := q.s.Drop(within([]Range{{0, q.reached}}, q.reached)); err != nil {
 		return fmt.Errorf("%s: %w", q.m.path, err)
 	}
 	return nil
@@ -91,24 +108,32 @@ func (q *QueryView) drop() error {
 // Idle ends the use of the view: from now on its content may change under it.
 func (q *QueryView) Idle() { q.used.Store(false) }
 
-// Bytes is the current extent. Its address never changes while the view is open.
-func (q *QueryView) Bytes() []byte { return q.s.bytes()[:q.size:q.size] }
+// Size is the current size in bytes.
+func (q *QueryView) Size() uint64 { return q.size }
+
+// Space is where the content is.
+func (q *QueryView) Space() Space { return q.s }
+
+// Bytes is the current extent. Its address never changes while the view is open. Only a view in
+// this process has it.
+func (q *QueryView) Bytes() []byte { return q.s.Bytes()[:q.size:q.size] }
 
 // Reallocate is as for View.
 func (q *QueryView) Reallocate(size uint64) []byte {
-	if size > uint64(len(q.s.bytes())) {
+	if size > q.s.Room() {
 		return nil
 	}
 	q.size = max(size, q.size)
 	q.reached = max(q.reached, q.size)
-	return q.s.bytes()[:size:size]
+	return first(q.s, size)
 }
 
 // Grow is as for View.
 func (q *QueryView) Grow(size uint64) error {
-	if size < q.size || q.Reallocate(size) == nil {
-		return fmt.Errorf("heap: %s: growing a query view from %d to %d bytes, at most %d", q.m.path, q.size, size, len(q.s.bytes()))
+	if size < q.size || size > q.s.Room() {
+		return fmt.Errorf("heap: %s: growing a query view from %d to %d bytes, at most %d", q.m.path, q.size, size, q.s.Room())
 	}
+	q.Reallocate(size)
 	return nil
 }
 
@@ -123,5 +148,5 @@ func (q *QueryView) Close() error {
 		return nil
 	}
 	delete(q.m.queries, q)
-	return q.s.close()
+	return q.s.Close()
 }

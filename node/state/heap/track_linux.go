@@ -16,17 +16,21 @@ import (
 type pageMapTracker struct {
 	mem     []byte
 	pagemap *os.File
+	owned   bool // pagemap is to be closed
 	buf     []byte
 }
 
 const pageMapEntries = 64 << 10 // read at once: 512 KiB for 256 MiB of memory
 
-func newPageMapTracker(mem []byte) (*pageMapTracker, error) {
+func newPageMapTracker(mem []byte, pageMap *os.File) (*pageMapTracker, error) {
+	if pageMap != nil {
+		return &pageMapTracker{mem: mem, pagemap: pageMap}, nil
+	}
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		return nil, fmt.Errorf("heap: %w", err)
 	}
-	return &pageMapTracker{mem: mem, pagemap: f}, nil
+	return &pageMapTracker{mem: mem, pagemap: f, owned: true}, nil
 }
 
 func (t *pageMapTracker) attach() error { return nil }
@@ -57,7 +61,12 @@ func (t *pageMapTracker) private(rs []Range, r Range) ([]Range, error) {
 	return rs, nil
 }
 
-func (t *pageMapTracker) close() error { return t.pagemap.Close() }
+func (t *pageMapTracker) close() error {
+	if !t.owned {
+		return nil
+	}
+	return t.pagemap.Close()
+}
 
 // writeProtectTracker lets the kernel protect pages and note, without telling anybody,
 // which of them lose the protection by being written (userfaultfd(2), UFFD_FEATURE_WP_ASYNC;
@@ -101,8 +110,8 @@ type scanArg struct {
 	inverted, mask, anyOf, returned                         uint64
 }
 
-func newWriteProtectTracker(mem []byte) (*writeProtectTracker, error) {
-	pm, err := newPageMapTracker(mem)
+func newWriteProtectTracker(mem []byte, pageMap *os.File) (*writeProtectTracker, error) {
+	pm, err := newPageMapTracker(mem, pageMap)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ const (
 // interface that Wasm runtimes take (Reallocate, Free).
 type View struct {
 	m       *Memory
-	s       space
+	s       Space
 	limit   uint64 // largest size; a hosted view reserves addresses for less at first
 	size    uint64
 	reached uint64 // largest size since the last Commit or Rollback
@@ -38,6 +38,7 @@ type View struct {
 	// broken: the mapping could not be made; only Rollback helps.
 	broken error
 	was    []byte // what changes compares with; zeros while replaced
+	seen   []byte // see's, for a space in another process
 }
 
 // Update opens the updating view, showing the committed content, with room for maxBytes (whole
@@ -54,16 +55,24 @@ func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
 	if hosted {
 		reserved = m.roomFor(m.next, maxBytes)
 	}
-	s, err := newSpace(m.backend, !hosted, reserved)
+	s, err := m.newSpace(hosted, !hosted, reserved)
 	if err != nil {
 		return nil, err
 	}
 	v := &View{m: m, s: s, limit: maxBytes, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
 	if err := v.rebuild(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.Close())
 	}
 	m.view = v
 	return v, nil
+}
+
+// newSpace makes the space of a view; one that is written by host functions is always here.
+func (m *Memory) newSpace(hosted, tracked bool, maxBytes uint64) (Space, error) {
+	if m.spaces == nil || hosted {
+		return NewSpace(m.backend, tracked, maxBytes, nil)
+	}
+	return m.spaces.NewSpace(tracked, maxBytes)
 }
 
 // minRoom is the least that is reserved for a hosted view to grow into.
@@ -75,21 +84,41 @@ const minRoom = types.GiB
 func (m *Memory) roomFor(size, limit uint64) uint64 { return min(max(2*size, m.room), limit) }
 
 // Bytes is the current extent. Its address never changes while the view is open, except
-// that Grow and Replace may move a HostTracked view.
-func (v *View) Bytes() []byte { return v.s.bytes()[:v.size:v.size] }
+// that Grow and Replace may move a HostTracked view. Only a view in this process has it.
+func (v *View) Bytes() []byte { return v.s.Bytes()[:v.size:v.size] }
 
 // Size is the current size in bytes.
 func (v *View) Size() uint64 { return v.size }
 
+// Space is where the content is.
+func (v *View) Space() Space { return v.s }
+
+// Revive shows the committed content in a new space if the process with the old one has ended.
+func (v *View) Revive() error {
+	if err := v.s.Drop(nil); !errors.Is(err, ErrGone) {
+		return err
+	}
+	return v.rebuild()
+}
+
 // Reallocate makes the view at least size bytes large and returns the first size
-// bytes, or nil if that is beyond maxBytes. It never shrinks the content: a Wasm
-// runtime starts with the module's least size, whatever the memory holds.
+// bytes, or nil if that is beyond maxBytes or in another process. It never shrinks the
+// content: a Wasm runtime starts with the module's least size, whatever the memory holds.
 func (v *View) Reallocate(size uint64) []byte {
-	if size > uint64(len(v.s.bytes())) {
+	if size > v.s.Room() {
 		return nil
 	}
 	v.resize(max(size, v.size))
-	return v.s.bytes()[:size:size]
+	return first(v.s, size)
+}
+
+// first are the first size bytes of a space; nil if it is in another process.
+func first(s Space, size uint64) []byte {
+	b := s.Bytes()
+	if b == nil {
+		return nil
+	}
+	return b[:size:size]
 }
 
 // Free does nothing: the view outlives the instance that used it. See Close.
@@ -110,10 +139,10 @@ func (v *View) Grow(size uint64) error {
 // makeRoom moves a hosted view to a larger reservation if it needs one. What the
 // running message wrote moves with it.
 func (v *View) makeRoom(size uint64) error {
-	if size <= uint64(len(v.s.bytes())) {
+	if size <= v.s.Room() {
 		return nil
 	}
-	larger, err := newSpace(v.m.backend, false, v.m.roomFor(size, v.limit))
+	larger, err := v.m.newSpace(v.hosted, !v.hosted, v.m.roomFor(size, v.limit))
 	if err != nil {
 		return err
 	}
@@ -121,12 +150,12 @@ func (v *View) makeRoom(size uint64) error {
 	v.s = larger
 	if err := v.showCommitted(); err != nil {
 		v.s = old
-		return errors.Join(err, larger.close())
+		return errors.Join(err, larger.Close())
 	}
 	for _, r := range within(v.marked.ranges(), v.size) {
-		copy(larger.bytes()[r.Off:r.Off+r.Len], old.bytes()[r.Off:])
+		copy(larger.Bytes()[r.Off:r.Off+r.Len], old.Bytes()[r.Off:])
 	}
-	return old.close()
+	return old.Close()
 }
 
 func (v *View) resize(size uint64) {
@@ -151,7 +180,7 @@ func (v *View) Replace(size uint64) error {
 	if err := v.makeRoom(size); err != nil {
 		return err
 	}
-	if err := v.s.show(nil, 0); err != nil {
+	if err := v.s.Show(nil, 0); err != nil {
 		v.broken = fmt.Errorf("%s: %w", v.m.path, err)
 		return v.broken
 	}
@@ -180,16 +209,22 @@ func (v *View) Commit() (pages int, err error) {
 		m.fresh = true
 	}
 	for _, r := range changed {
-		for off := r.Off; off < r.Off+r.Len; off += PageBytes {
-			m.overlay.put(off/PageBytes, v.s.bytes()[off:off+PageBytes])
+		for off, end := r.Off, r.Off+r.Len; off < end; {
+			now, err := v.see(off, min(end-off, compareBytes))
+			if err != nil {
+				return 0, err
+			}
+			for ; len(now) > 0; now, off = now[PageBytes:], off+PageBytes {
+				m.overlay.put(off/PageBytes, now[:PageBytes])
+			}
 		}
 		pages += int(r.Len / PageBytes)
 	}
 	m.next = v.size
 	v.settled()
-	if v.s.lazy() {
+	if v.s.Lazy() {
 		// Written with what was there before: give the memory back.
-		return pages, v.s.drop(same)
+		return pages, v.s.Drop(same)
 	}
 	return pages, nil
 }
@@ -199,27 +234,54 @@ func (v *View) Rollback() error {
 	if v.replaced || v.broken != nil {
 		return v.rebuild()
 	}
-	rs, err := v.candidates()
-	if err != nil {
-		return err
-	}
-	var drops []Range
-	mem := v.s.bytes()
-	for _, r := range rs {
-		for off := r.Off; off < r.Off+r.Len; off += PageBytes {
-			if page := v.m.overlay.page(off / PageBytes); page == nil {
-				drops = appendRange(drops, off, PageBytes)
-			} else if !bytes.Equal(page, mem[off:off+PageBytes]) {
-				copy(mem[off:], page)
-			}
-		}
-	}
-	if err := v.s.drop(drops); err != nil {
+	err := v.undo()
+	if errors.Is(err, ErrGone) {
+		return v.rebuild()
+	} else if err != nil {
 		return err
 	}
 	v.size = v.m.next
 	v.settled()
 	return nil
+}
+
+// undo makes the content what was committed.
+func (v *View) undo() error {
+	rs, err := v.candidates()
+	if err != nil {
+		return err
+	}
+	var drops []Range
+	for _, r := range rs {
+		for off := r.Off; off < r.Off+r.Len; off += PageBytes {
+			page := v.m.overlay.page(off / PageBytes)
+			if page == nil {
+				drops = appendRange(drops, off, PageBytes)
+				continue
+			}
+			now, err := v.see(off, PageBytes)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(page, now) {
+				if err := v.s.Write(page, off); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return v.s.Drop(drops)
+}
+
+// see returns n bytes of the content from off on, valid until the next call.
+func (v *View) see(off, n uint64) ([]byte, error) {
+	if mem := v.s.Bytes(); mem != nil {
+		return mem[off : off+n], nil
+	}
+	if v.seen == nil {
+		v.seen = make([]byte, compareBytes)
+	}
+	return v.seen[:n], v.s.Read(v.seen[:n], off)
 }
 
 // Close closes the view. What was not committed is forgotten; the committed content
@@ -229,13 +291,22 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.m.view = nil
-	return v.s.close()
+	return v.s.Close()
 }
 
-// rebuild shows the committed content on a new mapping, and nothing else.
+// rebuild shows the committed content on a new mapping, and nothing else; in a new space if
+// the old one is gone.
 func (v *View) rebuild() error {
 	v.replaced = false
-	if err := v.showCommitted(); err != nil {
+	err := v.showCommitted()
+	if errors.Is(err, ErrGone) {
+		var s Space
+		if s, err = v.m.newSpace(v.hosted, !v.hosted, v.s.Room()); err == nil {
+			v.s = s
+			err = v.showCommitted()
+		}
+	}
+	if err != nil {
 		v.broken = err
 		return err
 	}
@@ -253,14 +324,16 @@ func (v *View) showCommitted() error {
 	if v.replaced {
 		f, size = nil, 0
 	}
-	if err := v.s.show(f, size); err != nil {
+	if err := v.s.Show(f, size); err != nil {
 		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	if v.replaced {
 		return nil
 	}
 	for _, p := range m.overlay.pages() {
-		copy(v.s.bytes()[p*PageBytes:], m.overlay.page(p))
+		if err := v.s.Write(m.overlay.page(p), p*PageBytes); err != nil {
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
 	}
 	return nil
 }
@@ -282,7 +355,7 @@ func (v *View) candidates() ([]Range, error) {
 	if v.hosted {
 		return v.marked.ranges(), nil
 	}
-	rs, err := v.s.touched(v.reached)
+	rs, err := v.s.Touched(v.reached)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.m.path, err)
 	}
@@ -306,7 +379,6 @@ func (v *View) changes() (changed, same []Range, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	mem := v.s.bytes()
 	if v.was == nil {
 		v.was = make([]byte, compareBytes)
 	} else if v.replaced {
@@ -320,8 +392,12 @@ func (v *View) changes() (changed, same []Range, err error) {
 					return nil, nil, err
 				}
 			}
+			now, err := v.see(off, n)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", v.m.path, err)
+			}
 			for i := uint64(0); i < n; i += PageBytes {
-				if !bytes.Equal(mem[off+i:off+i+PageBytes], v.was[i:i+PageBytes]) {
+				if !bytes.Equal(now[i:i+PageBytes], v.was[i:i+PageBytes]) {
 					changed = appendRange(changed, off+i, PageBytes)
 				} else if v.replaced || v.m.overlay.page((off+i)/PageBytes) == nil {
 					same = appendRange(same, off+i, PageBytes)

@@ -3,7 +3,6 @@ package ic0
 import (
 	"unicode/utf8"
 
-	"portico/lightclient/principal"
 	"portico/node/types"
 	"portico/node/wasm"
 )
@@ -41,13 +40,9 @@ func (e *Env) DropUnfinishedCall() {
 
 func callNew(m *machine, args []uint64) error {
 	m.DropUnfinishedCall()
-	callee, err := m.from("ic0.call_new", args[0], args[1])
+	id, err := m.principalAt("ic0.call_new", args[0], args[1])
 	if err != nil {
 		return err
-	}
-	id, err := principal.FromBytes(callee)
-	if err != nil {
-		return violation("ic0.call_new: %v", err)
 	}
 	if args[3] > maxMethodNameBytes {
 		return violation("ic0.call_new: a method name of %d bytes is longer than %d", args[3], maxMethodNameBytes)
@@ -90,14 +85,13 @@ func callDataAppend(m *machine, args []uint64) error {
 	if err != nil {
 		return err
 	}
-	b, err := m.from("ic0.call_data_append", args[0], args[1])
-	if err != nil {
+	if err := m.within("ic0.call_data_append", args[0], args[1]); err != nil {
 		return err
 	}
-	if uint64(len(call.Arg))+uint64(len(b)) > m.Limits.MaxCallPayloadBytes {
-		return violation("ic0.call_data_append: a payload of %d bytes is larger than %d", len(call.Arg)+len(b), m.Limits.MaxCallPayloadBytes)
+	if total := uint64(len(call.Arg)) + args[1]; total > m.Limits.MaxCallPayloadBytes {
+		return violation("ic0.call_data_append: a payload of %d bytes is larger than %d", total, m.Limits.MaxCallPayloadBytes)
 	}
-	call.Arg = append(call.Arg, b...)
+	call.Arg = append(call.Arg, m.caller.Bytes(args[0], args[1])...)
 	return nil
 }
 

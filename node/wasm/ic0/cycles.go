@@ -98,21 +98,24 @@ const (
 	costUnknownKey   = 2
 )
 
+// maxKeyNameBytes is longer than the name of any key: what follows makes no difference.
+const maxKeyNameBytes = 256
+
 func costSign(name string, scheme SignScheme) fn {
 	return func(m *machine, args []uint64) error {
-		key, err := m.from(name, args[0], args[1])
-		if err != nil {
+		if err := m.within(name, args[0], args[1]); err != nil {
 			return err
 		}
+		key := string(m.caller.Bytes(args[0], min(args[1], maxKeyNameBytes)))
 		dst := args[3]
-		if _, err := m.from(name, dst, 16); err != nil {
+		if err := m.within(name, dst, 16); err != nil {
 			return err
 		}
 		if args[2] >= curves[scheme] {
 			args[0] = costUnknownCurve
 			return nil
 		}
-		cost, ok := m.Costs.Sign(scheme, string(key))
+		cost, ok := m.Costs.Sign(scheme, key)
 		if !ok {
 			args[0] = costUnknownKey
 			return nil

@@ -8,6 +8,8 @@
 package ic0
 
 import (
+	"encoding/binary"
+
 	"portico/lightclient/principal"
 	"portico/node/types"
 	"portico/node/wasm"
@@ -195,7 +197,6 @@ type fn func(m *machine, args []uint64) error
 type machine struct {
 	*Env
 	caller *wasm.Caller
-	mem    []byte
 }
 
 type entry struct {
@@ -234,7 +235,7 @@ func (e entry) host() wasm.HostFunc {
 			if err := c.Charge(overheadInstructions); err != nil {
 				return err
 			}
-			m := machine{Env: env, caller: c, mem: c.Memory()}
+			m := machine{Env: env, caller: c}
 			return f(&m, stack)
 		},
 	}
@@ -248,15 +249,36 @@ func violation(format string, args ...any) error {
 	return types.Rejectf(types.ErrCanisterContractViolation, format, args...)
 }
 
-// from returns the canister's memory [src, src+size), charged by the byte.
-func (m *machine) from(what string, src, size uint64) ([]byte, error) {
-	if src > uint64(len(m.mem)) || size > uint64(len(m.mem))-src {
-		return nil, trapped("%s: address %d with size %d is out of bounds of the memory of %d bytes", what, src, size, len(m.mem))
+// within checks that the canister's memory has [off, off+size), and charges for it by the byte.
+func (m *machine) within(what string, off, size uint64) error {
+	if most := m.caller.MemorySize(); off > most || size > most-off {
+		return trapped("%s: address %d with size %d is out of bounds of the memory of %d bytes", what, off, size, most)
 	}
-	if err := m.caller.Charge(size); err != nil {
+	return m.caller.Charge(size)
+}
+
+// from returns the canister's memory [src, src+size), charged by the byte. It is valid until the
+// function turns to the canister again.
+func (m *machine) from(what string, src, size uint64) ([]byte, error) {
+	if err := m.within(what, src, size); err != nil {
 		return nil, err
 	}
-	return m.mem[src : src+size], nil
+	return m.caller.Bytes(src, size), nil
+}
+
+// principalAt reads a principal from the canister's memory.
+func (m *machine) principalAt(what string, src, size uint64) (principal.ID, error) {
+	if err := m.within(what, src, size); err != nil {
+		return principal.ID{}, err
+	}
+	if size > principal.MaxLen {
+		return principal.ID{}, violation("%s: a principal of %d bytes is longer than %d", what, size, principal.MaxLen)
+	}
+	id, err := principal.FromBytes(m.caller.Bytes(src, size))
+	if err != nil {
+		return principal.ID{}, violation("%s: %v", what, err)
+	}
+	return id, nil
 }
 
 // copyOut copies data[offset, offset+size) to the canister's memory at dst.
@@ -265,24 +287,22 @@ func (m *machine) copyOut(what string, data []byte, args []uint64) error {
 	if offset > uint64(len(data)) || size > uint64(len(data))-offset {
 		return violation("%s: offset %d with size %d exceeds the %d bytes there are", what, offset, size, len(data))
 	}
-	to, err := m.from(what, dst, size)
-	if err != nil {
+	if err := m.within(what, dst, size); err != nil {
 		return err
 	}
-	copy(to, data[offset:])
+	m.caller.Write(dst, data[offset:offset+size])
 	return nil
 }
 
 // putCycles writes an amount as 16 bytes little-endian at dst.
 func (m *machine) putCycles(what string, dst uint64, c types.Cycles) error {
-	to, err := m.from(what, dst, 16)
-	if err != nil {
+	if err := m.within(what, dst, 16); err != nil {
 		return err
 	}
-	for i := range 8 {
-		to[i] = byte(c.Lo >> (8 * i))
-		to[i+8] = byte(c.Hi >> (8 * i))
-	}
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], c.Lo)
+	binary.LittleEndian.PutUint64(b[8:], c.Hi)
+	m.caller.Write(dst, b[:])
 	return nil
 }
 

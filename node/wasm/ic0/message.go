@@ -48,14 +48,13 @@ func msgReplyDataAppend(m *machine, args []uint64) error {
 	if err := m.mayAnswer("ic0.msg_reply_data_append"); err != nil {
 		return err
 	}
-	b, err := m.from("ic0.msg_reply_data_append", args[0], args[1])
-	if err != nil {
+	if err := m.within("ic0.msg_reply_data_append", args[0], args[1]); err != nil {
 		return err
 	}
-	if uint64(len(m.reply))+uint64(len(b)) > m.Limits.MaxReplyBytes {
-		return violation("ic0.msg_reply_data_append: application payload size (%d) cannot be larger than %d", len(m.reply)+len(b), m.Limits.MaxReplyBytes)
+	if total := uint64(len(m.reply)) + args[1]; total > m.Limits.MaxReplyBytes {
+		return violation("ic0.msg_reply_data_append: application payload size (%d) cannot be larger than %d", total, m.Limits.MaxReplyBytes)
 	}
-	m.reply = append(m.reply, b...)
+	m.reply = append(m.reply, m.caller.Bytes(args[0], args[1])...)
 	return nil
 }
 
@@ -72,13 +71,13 @@ func msgReject(m *machine, args []uint64) error {
 	if err := m.mayAnswer("ic0.msg_reject"); err != nil {
 		return err
 	}
-	b, err := m.from("ic0.msg_reject", args[0], args[1])
-	if err != nil {
+	if err := m.within("ic0.msg_reject", args[0], args[1]); err != nil {
 		return err
 	}
-	if uint64(len(b)) > m.Limits.MaxReplyBytes {
-		return violation("ic0.msg_reject: application payload size (%d) cannot be larger than %d", len(b), m.Limits.MaxReplyBytes)
+	if args[1] > m.Limits.MaxReplyBytes {
+		return violation("ic0.msg_reject: application payload size (%d) cannot be larger than %d", args[1], m.Limits.MaxReplyBytes)
 	}
+	b := m.caller.Bytes(args[0], args[1])
 	if !utf8.Valid(b) {
 		return violation("ic0.msg_reject: the reject message is not UTF-8")
 	}

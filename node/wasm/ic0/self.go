@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"portico/lightclient/principal"
 	"portico/node/wasm"
 )
 
@@ -89,13 +88,9 @@ func performanceCounter(m *machine, args []uint64) error {
 }
 
 func isController(m *machine, args []uint64) error {
-	b, err := m.from("ic0.is_controller", args[0], args[1])
+	id, err := m.principalAt("ic0.is_controller", args[0], args[1])
 	if err != nil {
 		return err
-	}
-	id, err := principal.FromBytes(b)
-	if err != nil {
-		return violation("ic0.is_controller: %v", err)
 	}
 	args[0] = truth(slices.Contains(m.Controllers, id))
 	return nil

@@ -103,13 +103,12 @@ func stableWrite(m *machine, args []uint64) error {
 	if err != nil {
 		return err
 	}
-	b, err := m.from("ic0.stable64_write", src, size)
-	if err != nil {
+	if err := m.within("ic0.stable64_write", src, size); err != nil {
 		return err
 	}
 	if size > 0 {
 		m.Stable.MarkDirty(off, size)
-		copy(to, b)
+		m.caller.Read(to, src)
 	}
 	return nil
 }
@@ -120,10 +119,9 @@ func stableRead(m *machine, args []uint64) error {
 	if err != nil {
 		return err
 	}
-	to, err := m.from("ic0.stable64_read", dst, size)
-	if err != nil {
+	if err := m.within("ic0.stable64_read", dst, size); err != nil {
 		return err
 	}
-	copy(to, b)
+	m.caller.Write(dst, b)
 	return nil
 }
