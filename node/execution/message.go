@@ -36,13 +36,27 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 		before = t.used
 	}
 	t.calls.c, t.calls.room, t.grower.c, t.grower.room = c, room, c, room
-	if t.resume() {
+	paused = t.resume()
+	if !paused && t.crashed() {
+		// once more, in case it was not the code's fault; what that takes of the round is not limited
+		x.release(t.runner)
+		l.rollback(c.ID)
+		again := x.begin(c, l, t.env.Time, &out) // as it began the first time
+		again.used, again.calls.room, again.grower.room = t.used, room, room
+		t = again
+		x.setTurn(c.ID, l, t)
+		paused = t.resume()
+	}
+	if paused {
 		out.Instructions = t.used - before
 		return out, true
 	}
 	x.release(t.runner)
 	x.setTurn(c.ID, l, nil)
-	if c.Inbox[0].Task == state.LowWasmMemory {
+	switch c.Inbox[0].Task {
+	case state.GlobalTimer:
+		c.Timer = 0
+	case state.LowWasmMemory:
 		c.LowMemory = state.LowMemoryExecuted
 	}
 	c.Inbox = c.Inbox[1:]
@@ -238,7 +252,7 @@ func (x *Executor) beginTask(c *state.Canister, l *live, task state.Task, now ty
 		return nil
 	}
 	if task == state.GlobalTimer {
-		c.Timer, env.Timer = 0, 0
+		env.Timer = 0 // the canister's own is until this ends, for it may be begun again
 	}
 	env.Balance = c.Cycles.Sub(prepaid)
 	t := x.newTurn(c, l, env, maxUpdateInstructions, exported(taskExports[task]))

@@ -49,7 +49,7 @@ func (x *Executor) newTurn(c *state.Canister, l *live, env *ic0.Env, limit uint6
 	call := &wasm.Call{Env: env, Limit: limit, Grow: t.grower.heap}
 	t.runner = x.runner()
 	call.Yield = func(used uint64) error {
-		if used-t.used < sliceInstructions {
+		if used < t.used+sliceInstructions { // it is behind where it was if it began again
 			return nil
 		}
 		t.used = used
@@ -120,6 +120,9 @@ func (t *turn) resume() bool {
 	paused, _ := t.runner.next()
 	return paused
 }
+
+// crashed reports whether the process that ran the message has ended.
+func (t *turn) crashed() bool { return t.outcome.Trap != nil && t.outcome.Trap.Kind == wasm.Crashed }
 
 // setTurn notes what message a canister is in the middle of; nil is none.
 func (x *Executor) setTurn(id types.CanisterID, l *live, t *turn) {
