@@ -2,8 +2,14 @@
 
 package heap
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 func newMapped(tracking, uint64) (space, error) {
 	return nil, errors.New("heap: the kernel-tracked backends need Linux")
 }
+
+// clone is for Linux.
+func clone(_, _ *os.File) bool { return false }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 
 	"portico/node/types"
 )
@@ -54,13 +55,16 @@ func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
 	if hosted {
 		reserved = m.roomFor(m.next, maxBytes)
 	}
+	if err := m.hold(); err != nil {
+		return nil, err
+	}
 	s, err := newSpace(m.backend, !hosted, reserved)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.release())
 	}
 	v := &View{m: m, s: s, limit: maxBytes, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
 	if err := v.rebuild(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.close(), m.release())
 	}
 	m.view = v
 	return v, nil
@@ -229,7 +233,7 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.m.view = nil
-	return v.s.close()
+	return errors.Join(v.s.close(), v.m.release())
 }
 
 // rebuild shows the committed content on a new mapping, and nothing else.
@@ -249,11 +253,12 @@ func (v *View) rebuild() error {
 // one, or zeros after a Replace.
 func (v *View) showCommitted() error {
 	m := v.m
-	f, size := m.under()
-	if v.replaced {
-		f, size = nil, 0
-	}
-	if err := v.s.show(f, size); err != nil {
+	file, size := m.under()
+	if v.replaced || file == nil {
+		if err := v.s.show(nil, 0); err != nil {
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
+	} else if err := file.with(func(f *os.File) error { return v.s.show(f, size) }); err != nil {
 		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	if v.replaced {
