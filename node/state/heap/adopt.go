@@ -32,7 +32,7 @@ func (m *Memory) Adopt(from *Memory) error {
 		return err
 	}
 	m.base, m.fresh, m.next = adopted, true, from.next
-	m.overlay.reset()
+	m.overlay.reset(m.view != nil)
 	for _, p := range from.overlay.pages() {
 		m.overlay.put(p, from.overlay.page(p))
 	}

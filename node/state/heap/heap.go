@@ -253,7 +253,7 @@ func (m *Memory) Close() error {
 		m.work = nil
 	}
 	errs = append(errs, m.dropBase())
-	m.overlay.reset()
+	m.overlay.reset(false)
 	return errors.Join(errs...)
 }
 

@@ -47,7 +47,7 @@ func (m *Memory) Publish() error {
 	}
 	m.writes++
 	m.fresh = false
-	m.overlay.reset()
+	m.overlay.reset(m.view != nil)
 	switch {
 	case v == nil || v.replaced:
 		return nil // a replaced view shows nothing of the file

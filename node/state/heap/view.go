@@ -180,7 +180,7 @@ func (v *View) Commit() (pages int, err error) {
 		if err := m.dropBase(); err != nil {
 			return 0, err
 		}
-		m.overlay.reset()
+		m.overlay.reset(m.view != nil)
 		m.fresh = true
 	}
 	for _, r := range changed {
@@ -233,6 +233,9 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.m.view = nil
+	if len(v.m.overlay.slots) == 0 {
+		v.m.overlay.reset(false)
+	}
 	return errors.Join(v.s.close(), v.m.release())
 }
 
@@ -302,7 +305,7 @@ func (v *View) candidates() ([]Range, error) {
 }
 
 // compareBytes is how much committed content is read at once.
-const compareBytes = 64 * PageBytes
+const compareBytes = 16 * PageBytes
 
 // changes splits the candidates into pages that differ from the committed content and pages
 // outside the overlay that do not.
