@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,8 @@ type Setup struct {
 	Limits execution.Limits
 	// Parallel is in order if it is nil.
 	Parallel execution.Parallel
+	// Residency is that of execution.Deps.
+	Residency execution.Residency
 	// QueryDeadline is that of execution.Deps.
 	QueryDeadline func() func() bool
 	// Unchecked: the rounds do not add up all cycles, as they do otherwise.
@@ -89,7 +92,7 @@ func NewWith(t testing.TB, setup Setup) *Network {
 		}
 	}
 	x := execution.New(execution.Deps{
-		Subnet: setup.Subnet, Engine: engine, Memories: files, Parallel: parallel, Limits: setup.Limits, QueryDeadline: setup.QueryDeadline,
+		Subnet: setup.Subnet, Engine: engine, Memories: files, Parallel: parallel, Limits: setup.Limits, Residency: setup.Residency, QueryDeadline: setup.QueryDeadline,
 	})
 	n := &Network{
 		t: t, executor: x, state: state.New(start, 0), setup: setup,
@@ -324,6 +327,7 @@ func (n *Network) Install(by principal.ID, module, arg []byte) principal.ID {
 type files struct {
 	dir     string
 	backend heap.Backend
+	mu      sync.Mutex
 	open    map[string]*heap.Memory
 }
 
@@ -332,6 +336,8 @@ func (f *files) Heap(id principal.ID) (*heap.Memory, error) { return f.get(id.St
 func (f *files) Stable(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".stable") }
 
 func (f *files) get(name string) (*heap.Memory, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if m := f.open[name]; m != nil {
 		return m, nil
 	}
@@ -356,6 +362,8 @@ func snapshotName(id state.SnapshotID) string {
 }
 
 func (f *files) remove(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, name := range []string{id + ".heap", id + ".stable"} {
 		if m := f.open[name]; m != nil {
 			delete(f.open, name)

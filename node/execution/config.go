@@ -70,6 +70,8 @@ type Deps struct {
 	Parallel Parallel
 	// Limits of the subnet; the zero value means DefaultLimits.
 	Limits Limits
+	// Residency bounds what is kept ready; the zero value means DefaultResidency.
+	Residency Residency
 	// QueryDeadline begins the time that a query call may take, with the queries that it
 	// makes, and returns a function that reports whether it is over. Nil sets no limit.
 	QueryDeadline func() func() bool

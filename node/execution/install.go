@@ -64,7 +64,7 @@ func (m *managed) installModule(c *state.Canister, in Installation) *types.Rejec
 		return types.Rejectf(types.ErrCanisterInstallRateLimited, "Canister %s is rate limited because it executed too many instructions in the previous install_code messages. Please retry installation after several minutes.", c.ID)
 	}
 	hash := types.Hash(sha256.Sum256(in.Module))
-	module, err := x.compile(hash, in.Module)
+	code, err := x.compile(hash, in.Module)
 	if err != nil {
 		var invalid *wasm.Invalid
 		if !errors.As(err, &invalid) {
@@ -72,16 +72,20 @@ func (m *managed) installModule(c *state.Canister, in Installation) *types.Rejec
 		}
 		return types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: Canister's Wasm module is not valid: %s", c.ID, invalid.Reason)
 	}
-	if rej := x.persistable(c, in, module); rej != nil {
+	// canisters with the same code share its bytes
+	in.Module = code.uploaded
+	if rej := x.persistable(c, in, code.module); rej != nil {
+		x.modules.leave(code)
 		return rej
 	}
-	prepaid := x.costs.Execution(maxInstallInstructions, module.Info().Memory64)
+	prepaid := x.costs.Execution(maxInstallInstructions, code.module.Info().Memory64)
 	if threshold := x.costs.FreezingThreshold(c); c.Cycles.Sub(threshold).Cmp(prepaid) < 0 {
+		x.modules.leave(code)
 		return types.Rejectf(types.ErrCanisterOutOfCycles, "Canister %s is out of cycles: installing code needs %s cycles above its freezing threshold of %s, but its balance is %s", c.ID, prepaid, threshold, c.Cycles)
 	}
 	x.Abandon(c.ID)
 	s := &installer{
-		x: x, c: c, l: x.open(c.ID), in: in, module: module, hash: hash, now: m.s.Time,
+		x: x, c: c, l: x.open(c.ID), in: in, code: code, module: code.module, hash: hash, now: m.s.Time,
 		timer: c.Timer, data: c.CertifiedData, balance: c.Cycles.Sub(prepaid), prepaid: prepaid, request: m.r,
 	}
 	s.began = s.balance
@@ -106,6 +110,7 @@ func (m *managed) goOn(s *installer) *types.Reject {
 		return nil
 	}
 	m.x.installing = nil
+	defer m.x.leaveInstall(s)
 	m.out.Instructions += s.used - before
 	rej := s.rej
 	if rej == nil {
@@ -177,6 +182,13 @@ func (x *Executor) abandonInstall() {
 	s.stop()
 	s.l.rollback(s.c.ID)
 	s.l.dropInstance(s.c.ID)
+	x.leaveInstall(s)
+}
+
+// leaveInstall gives back what an installation that has ended used.
+func (x *Executor) leaveInstall(s *installer) {
+	x.modules.leave(s.code)
+	x.done(s.l)
 }
 
 // afford checks what the new code stores against the limits, and reserves cycles for it.
@@ -249,6 +261,7 @@ type installer struct {
 	c      *state.Canister
 	l      *live
 	in     Installation
+	code   *compiled // in use until the installation ends
 	module *wasm.Module
 	hash   types.Hash
 	now    types.Time
@@ -346,7 +359,8 @@ func (s *installer) instantiate() {
 	pages := s.l.heap.Size() / types.WasmPageBytes
 	instance, err := s.module.Instantiate(wasm.InstanceConfig{Memory: s.l.heap, InitialPages: max(pages, info.MinPages)})
 	must(s.c.ID, err)
-	s.l.instance, s.l.module, s.instance = instance, s.hash, instance
+	s.x.modules.share(s.code)
+	s.l.instance, s.l.code, s.instance = instance, s.code, instance
 	if keep {
 		return
 	}
@@ -417,23 +431,11 @@ func (x *Executor) Uninstall(c *state.Canister) (out Output) {
 func (x *Executor) erase(id principal.ID) {
 	x.Abandon(id)
 	l := x.open(id)
+	defer x.done(l)
 	l.dropInstance(id)
 	for _, v := range []*heap.View{l.heap, l.stable} {
 		must(id, v.Replace(0))
 		_, err := v.Commit()
 		must(id, err)
 	}
-}
-
-// close removes the memories of a canister that is in no state any more.
-func (x *Executor) close(id principal.ID) {
-	x.mu.Lock()
-	l := x.live[id]
-	delete(x.live, id)
-	x.mu.Unlock()
-	if l != nil {
-		l.dropInstance(id)
-		l.closeQueries(id)
-	}
-	must(id, x.deps.Memories.Remove(id))
 }

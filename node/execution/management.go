@@ -257,7 +257,7 @@ func (x *Executor) InspectManagement(q Query) *types.Reject {
 		if rej == nil {
 			// Compiling ahead keeps the round short. What is wrong with the module is
 			// said there, for all replicas alike.
-			_, _ = x.Compile(arg.Module)
+			_ = x.Compile(arg.Module)
 		}
 		return rej
 	case "install_chunked_code":

@@ -24,6 +24,7 @@ type Moment struct {
 // of the subnet's limits is taken from room.
 func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, paused bool) {
 	l := x.open(c.ID)
+	defer x.done(l)
 	t := l.turn
 	var before uint64
 	if t == nil {

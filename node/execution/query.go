@@ -26,16 +26,9 @@ func (x *Executor) Publish(p Published, changed []types.CanisterID) {
 	for _, id := range changed {
 		if p.State.Canister(id) == nil {
 			x.close(id)
-			continue
-		}
-		x.mu.Lock()
-		l := x.live[id]
-		x.mu.Unlock()
-		if l != nil {
-			must(id, l.heapFile.Publish())
-			must(id, l.stableFile.Publish())
 		}
 	}
+	x.publishMemories()
 	x.published = p
 }
 
@@ -52,7 +45,6 @@ type Query struct {
 // Limits of query call graphs.
 const (
 	maxQueryDepth       = 6
-	maxIdlePerCanister  = 2
 	queryCallCostInstrs = 50_000_000
 )
 
@@ -147,19 +139,6 @@ func (g *queryGraph) checkTime(uint64) error {
 	return nil
 }
 
-// queryInstance is an instance over private views of a canister's memories.
-type queryInstance struct {
-	view         Published // what the memories belong to
-	canister     *state.Canister
-	heap, stable *heap.QueryView
-	room         uint64 // the largest size of stable
-	instance     *wasm.Instance
-	module       types.Hash
-	owner        *live
-	spent        uint64     // instructions
-	undo         *queryUndo // of the callback that runs, or nil
-}
-
 // enter takes an instance of a canister that passes a check, with its memories as
 // they were published together with its state.
 func (g *queryGraph) enter(id principal.ID, check func(*state.Canister) *types.Reject) (*queryInstance, *types.Reject) {
@@ -173,103 +152,15 @@ func (g *queryGraph) enter(id principal.ID, check func(*state.Canister) *types.R
 	if rej := check(c); rej != nil {
 		return nil, rej
 	}
-	i := g.acquire(c)
+	i := g.x.acquire(c)
 	i.view, i.canister, i.spent = view, c, 0
 	g.used = append(g.used, i)
 	return i, nil
 }
 
-// acquire takes an idle instance or makes one. The caller holds the lock on
-// publishing, so that memories and state fit together.
-func (g *queryGraph) acquire(c *state.Canister) *queryInstance {
-	l := g.x.open(c.ID)
-	module := g.x.Module(c.ID, c.Code)
-	l.queryMu.Lock()
-	var i *queryInstance
-	if n := len(l.idle); n > 0 {
-		i, l.idle = l.idle[n-1], l.idle[:n-1]
-	}
-	l.queryMu.Unlock()
-	var err error
-	if i == nil {
-		i = &queryInstance{owner: l}
-		i.heap, err = l.heapFile.Query(MaxHeapBytes)
-		must(c.ID, err)
-	}
-	must(c.ID, i.heap.Refresh())
-	i.refreshStable(c.ID)
-	if !i.fits(c) {
-		if i.instance != nil {
-			must(c.ID, i.instance.Close())
-		}
-		i.instance, err = module.Instantiate(wasm.InstanceConfig{
-			Memory: i.heap, InitialPages: c.Code.HeapBytes / types.WasmPageBytes, Globals: c.Code.Globals,
-		})
-		must(c.ID, err)
-		i.module = c.Code.ModuleHash
-	} else {
-		i.instance.SetGlobals(c.Code.Globals)
-	}
-	return i
-}
-
-// queryStableRoom is how much a query may grow stable memory, for itself alone.
-const queryStableRoom = types.GiB
-
-// refreshStable shows the published stable memory, in a larger view if it has outgrown
-// the one there is.
-func (i *queryInstance) refreshStable(id principal.ID) {
-	size := i.owner.stableFile.Size()
-	if i.stable == nil || size > i.room {
-		if i.stable != nil {
-			must(id, i.stable.Close())
-		}
-		i.room = min(size+queryStableRoom, maxStableBytes)
-		var err error
-		i.stable, err = i.owner.stableFile.Query(i.room)
-		must(id, err)
-	}
-	must(id, i.stable.Refresh())
-}
-
-// fits reports whether the instance can serve the canister as it is now. A heap that
-// grew, in an update or in the last query, needs a new instance.
-func (i *queryInstance) fits(c *state.Canister) bool {
-	return i.instance != nil && i.module == c.Code.ModuleHash && i.instance.Reusable() &&
-		i.instance.Size() == c.Code.HeapBytes
-}
-
 func (g *queryGraph) close() {
 	for _, i := range g.used {
-		l := i.owner
-		i.heap.Idle()
-		i.stable.Idle()
-		l.queryMu.Lock()
-		keep := len(l.idle) < maxIdlePerCanister
-		if keep {
-			l.idle = append(l.idle, i)
-		}
-		l.queryMu.Unlock()
-		if !keep {
-			i.close()
-		}
-	}
-}
-
-func (i *queryInstance) close() {
-	id := i.canister.ID
-	must(id, i.instance.Close())
-	must(id, i.heap.Close())
-	must(id, i.stable.Close())
-}
-
-func (l *live) closeQueries(id principal.ID) {
-	l.queryMu.Lock()
-	idle := l.idle
-	l.idle = nil
-	l.queryMu.Unlock()
-	for _, i := range idle {
-		i.close()
+		g.x.leaveQuery(i)
 	}
 }
 

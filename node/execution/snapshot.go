@@ -126,11 +126,11 @@ var globalTypes = map[instrument.ValueType]state.GlobalType{
 
 // copySnapshot fills the memories of a new snapshot.
 func (x *Executor) copySnapshot(c *state.Canister, id state.SnapshotID) {
-	l := x.open(c.ID)
+	ownHeap, ownStable := x.files(c.ID)
 	heap, stable, err := x.deps.Memories.Snapshot(id)
 	must(c.ID, err)
-	must(c.ID, heap.Adopt(l.heapFile))
-	must(c.ID, stable.Adopt(l.stableFile))
+	must(c.ID, heap.Adopt(ownHeap))
+	must(c.ID, stable.Adopt(ownStable))
 	x.unpublished[id] = true
 }
 
@@ -240,7 +240,7 @@ func (x *Executor) snapshotCode(c *state.Canister, s *state.Snapshot) (*state.Co
 		code.Module = readPieces(s, 0, s.ModuleBytes)
 		code.ModuleHash = sha256.Sum256(code.Module)
 	}
-	module, err := x.compile(code.ModuleHash, code.Module)
+	compiled, err := x.compile(code.ModuleHash, code.Module)
 	if err != nil {
 		var invalid *wasm.Invalid
 		if !errors.As(err, &invalid) {
@@ -248,6 +248,8 @@ func (x *Executor) snapshotCode(c *state.Canister, s *state.Snapshot) (*state.Co
 		}
 		return nil, types.Rejectf(types.ErrCanisterInvalidWasm, "Error from Canister %s: the snapshot's Wasm module is not valid: %s", c.ID, invalid.Reason)
 	}
+	defer x.modules.leave(compiled)
+	module := compiled.module
 	inconsistent := func(format string, args ...any) *types.Reject {
 		return types.Rejectf(types.ErrCanisterRejectedMessage, "The snapshot is inconsistent: "+format, args...)
 	}
@@ -272,11 +274,13 @@ func (x *Executor) snapshotCode(c *state.Canister, s *state.Snapshot) (*state.Co
 func (x *Executor) load(c *state.Canister, id state.SnapshotID, s *state.Snapshot, code *state.Code) {
 	x.Abandon(c.ID)
 	l := x.open(c.ID)
+	defer x.done(l)
 	l.dropInstance(c.ID)
+	ownHeap, ownStable := x.files(c.ID)
 	heap, stable, err := x.deps.Memories.Snapshot(id)
 	must(c.ID, err)
-	must(c.ID, l.heapFile.Adopt(heap))
-	must(c.ID, l.stableFile.Adopt(stable))
+	must(c.ID, ownHeap.Adopt(heap))
+	must(c.ID, ownStable.Adopt(stable))
 	c.Code, c.StableBytes = code, s.StableBytes
 	c.CertifiedData, c.Chunks = s.CertifiedData, slices.Clone(s.Chunks)
 	if s.Timer != nil {

@@ -139,8 +139,10 @@ func (x *Executor) setTurn(id types.CanisterID, l *live, t *turn) {
 // Abandon gives up the message or the installation that a canister is in the middle of; it
 // stays at the head of its queue and begins again from its start.
 func (x *Executor) Abandon(id types.CanisterID) {
-	l := x.open(id)
-	if l.turn != nil {
+	x.mu.Lock()
+	l := x.turns[id]
+	x.mu.Unlock()
+	if l != nil {
 		l.turn.runner.stop()
 		x.setTurn(id, l, nil)
 		l.rollback(id)

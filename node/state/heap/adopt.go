@@ -12,8 +12,7 @@ import (
 
 // base is a link to a file of another memory, which nobody writes while the link is there.
 type base struct {
-	path string
-	f    *os.File
+	inode
 	size uint64
 }
 
@@ -33,7 +32,7 @@ func (m *Memory) Adopt(from *Memory) error {
 		return err
 	}
 	m.base, m.fresh, m.next = adopted, true, from.next
-	m.overlay.reset()
+	m.overlay.reset(m.view != nil)
 	for _, p := range from.overlay.pages() {
 		m.overlay.put(p, from.overlay.page(p))
 	}
@@ -68,7 +67,7 @@ func (m *Memory) linkBase(from *Memory) (*base, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("heap: %w", err), os.Remove(path))
 	}
-	return &base{path, f, size}, nil
+	return &base{inode{path, f}, size}, nil
 }
 
 func (m *Memory) dropBase() error {
@@ -91,12 +90,12 @@ func (v *View) follow() error {
 }
 
 // under is the file that the overlay lies on with its size; nil if it lies on zeros.
-func (m *Memory) under() (*os.File, uint64) {
+func (m *Memory) under() (*inode, uint64) {
 	switch {
 	case !m.fresh:
-		return m.work.f, m.size
+		return m.work, m.size
 	case m.base != nil:
-		return m.base.f, m.base.size
+		return &m.base.inode, m.base.size
 	default:
 		return nil, 0
 	}
@@ -120,8 +119,10 @@ func (m *Memory) Write(b []byte, off uint64) error {
 	page := make([]byte, PageBytes)
 	for len(b) > 0 {
 		in := off % PageBytes
-		if err := m.ReadCommitted(page, off-in); err != nil {
-			return err
+		if in > 0 || len(b) < PageBytes {
+			if err := m.ReadCommitted(page, off-in); err != nil {
+				return err
+			}
 		}
 		n := copy(page[in:], b)
 		m.overlay.put(off/PageBytes, page)

@@ -28,14 +28,11 @@ func (m *Memory) Changed() []Range {
 }
 
 func (m *Memory) changes() []Range {
-	all := pageSet{}
-	for _, r := range m.changed.ranges() {
-		all.add(r)
-	}
+	rs := within(m.changed.ranges(), min(m.low, m.size))
 	if m.low < m.size {
-		all.add(Range{m.low, m.size - m.low})
+		rs = appendRange(rs, m.low, m.size-m.low)
 	}
-	return within(all.ranges(), m.size)
+	return rs
 }
 
 // Checkpoints is the number of checkpoints taken since the memory was opened.
@@ -50,45 +47,37 @@ func (m *Memory) Checkpoints() uint64 {
 // not be written by anybody, and is never again by the Memory while the link is there.
 func (m *Memory) Checkpoint(path string) (Delta, error) {
 	m.io.Lock()
-	f, d, err := m.link(path)
+	d, err := m.link(path)
 	writes, synced := m.writes, m.writes == m.synced
 	m.io.Unlock()
-	if err != nil {
-		return Delta{}, err
+	if err != nil || synced {
+		return d, err
 	}
 	// The linked file does not change any more, so that the next round may go on.
-	if !synced {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := (&inode{path: path}).with((*os.File).Sync); err != nil {
 		return Delta{}, fmt.Errorf("heap: checkpoint %s: %w", path, err)
 	}
-	if !synced {
-		m.io.Lock()
-		m.synced = max(m.synced, writes)
-		m.io.Unlock()
-	}
+	m.io.Lock()
+	m.synced = max(m.synced, writes)
+	m.io.Unlock()
 	return d, nil
 }
 
-func (m *Memory) link(path string) (f *os.File, d Delta, err error) {
+func (m *Memory) link(path string) (Delta, error) {
 	if m.work == nil {
-		return nil, d, fmt.Errorf("heap: %s: closed", m.path)
+		return Delta{}, fmt.Errorf("heap: %s: closed", m.path)
 	}
 	if m.torn != nil {
-		return nil, d, fmt.Errorf("heap: checkpoint of %s before it is published again: %w", m.path, m.torn)
+		return Delta{}, fmt.Errorf("heap: checkpoint of %s before it is published again: %w", m.path, m.torn)
 	}
 	if err := os.Link(m.work.path, path); err != nil {
-		return nil, d, fmt.Errorf("heap: checkpoint: %w", err)
+		return Delta{}, fmt.Errorf("heap: checkpoint: %w", err)
 	}
-	if f, err = os.Open(path); err != nil {
-		return nil, d, errors.Join(fmt.Errorf("heap: checkpoint: %w", err), os.Remove(path))
-	}
-	d = Delta{Since: m.seq, Number: m.seq + 1, Size: m.size, Changed: m.changes()}
+	d := Delta{Since: m.seq, Number: m.seq + 1, Size: m.size, Changed: m.changes()}
 	m.seq++
 	clear(m.changed)
 	m.low = m.size
-	return f, d, nil
+	return d, nil
 }
 
 // Prepare does ahead of time what the first Publish after a checkpoint otherwise does: it
@@ -100,7 +89,7 @@ func (m *Memory) Prepare() error {
 	if m.work == nil {
 		return nil
 	}
-	if sole, err := soleLink(m.work.f); err != nil || sole {
+	if sole, err := soleLink(m.work.path); err != nil || sole {
 		return err
 	}
 	f, err := m.readySpare()
@@ -149,8 +138,12 @@ func copyRanges(to, from *os.File, rs []Range) error {
 	return nil
 }
 
-// copySparse copies size bytes and leaves holes where there are only zeros.
+// copySparse makes to, which is empty, a copy of the first size bytes that shares them if the file
+// system can do that, and has holes where from has them if not.
 func copySparse(to, from *os.File, size uint64) error {
+	if clone(to, from) {
+		return to.Truncate(int64(size))
+	}
 	if err := to.Truncate(int64(size)); err != nil {
 		return err
 	}

@@ -57,9 +57,11 @@
 // # Concurrency and bounds
 //
 // The methods of a View, and Publish, are called by one goroutine at a time (the
-// round's); everything else may be called at any time from anywhere. A Memory holds one
-// file descriptor, a kernel-tracked View two more, and the overlay is bounded by the
-// pages that a round may change.
+// round's); everything else may be called at any time from anywhere. A Memory holds no
+// file descriptor and no memory mapping of its own, so that there may be any number of
+// them: its file is open while it has an updating View, which holds two descriptors more
+// if it is kernel-tracked. A QueryView holds none, and no memory while it is idle. The
+// overlay is bounded by the pages that a round may change.
 //
 // Unix only; Linux for the kernel-tracked backends. The memories are those of the
 // interface specification, "WebAssembly module requirements" and "Stable memory".
@@ -164,10 +166,22 @@ type Memory struct {
 	view    *View
 }
 
-// An inode is one of the two working files. Views remember which one they show.
+// An inode is a file of a memory. Views remember which one they show.
 type inode struct {
 	path string
-	f    *os.File // nil for the spare
+	f    *os.File // nil unless it is held open
+}
+
+// with calls do with the file, opened if nobody holds it open.
+func (n *inode) with(do func(f *os.File) error) error {
+	if n.f != nil {
+		return do(n.f)
+	}
+	f, err := os.OpenFile(n.path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("heap: %w", err)
+	}
+	return errors.Join(do(f), closeFile(f))
 }
 
 // Open opens the memory whose working file is at path, or makes an empty one if there is
@@ -179,8 +193,8 @@ func Open(path string, b Backend) (*Memory, error) {
 		return nil, fmt.Errorf("heap: %w", err)
 	}
 	m, err := newMemory(path, b, f)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -206,7 +220,7 @@ func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
 		return nil, err
 	}
 	return &Memory{
-		path: path, backend: b, room: minRoom, work: &inode{path, f}, size: size, next: size,
+		path: path, backend: b, room: minRoom, work: &inode{path: path}, size: size, next: size,
 		queries: map[*QueryView]struct{}{}, writes: 1, stale: pageSet{}, changed: pageSet{},
 	}, nil
 }
@@ -222,8 +236,9 @@ func (m *Memory) Size() uint64 {
 // round's goroutine.
 func (m *Memory) CommittedSize() uint64 { return m.next }
 
-// Close closes the memory and all its views, whose bytes must not be touched any more.
-// What was not published is lost; the published content stays at the path of Open.
+// Close closes the memory and its views, whose bytes must not be touched any more; a query
+// view in use shows what it shows until its own Close. What was not published is lost; the
+// published content stays at the path of Open.
 func (m *Memory) Close() error {
 	var errs []error
 	if m.view != nil {
@@ -234,18 +249,19 @@ func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for q := range m.queries {
-		delete(m.queries, q)
-		errs = append(errs, q.s.Close())
+		if !q.used.Load() {
+			delete(m.queries, q)
+			errs = append(errs, q.s.Close())
+		}
 	}
 	if m.work != nil {
-		errs = append(errs, m.work.f.Close())
 		if m.work.path != m.path {
 			errs = append(errs, os.Rename(m.work.path, m.path))
 		}
 		m.work = nil
 	}
 	errs = append(errs, m.dropBase())
-	m.overlay.reset()
+	m.overlay.reset(false)
 	return errors.Join(errs...)
 }
 
@@ -289,13 +305,52 @@ func (m *Memory) ReadCommitted(b []byte, off uint64) error {
 
 // readBase reads what lies under the overlay.
 func (m *Memory) readBase(b []byte, off uint64) error {
-	n := uint64(0)
-	if f, size := m.under(); off < size {
-		n = min(uint64(len(b)), size-off)
+	file, size := m.under()
+	if off >= size {
+		clear(b)
+		return nil
+	}
+	n := min(uint64(len(b)), size-off)
+	clear(b[n:])
+	return file.with(func(f *os.File) error {
 		if _, err := f.ReadAt(b[:n], int64(off)); err != nil {
 			return fmt.Errorf("heap: %s: reading %d bytes at %d: %w", m.path, n, off, err)
 		}
+		return nil
+	})
+}
+
+// hold keeps the working file open for the updating view.
+func (m *Memory) hold() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.work == nil {
+		return fmt.Errorf("heap: %s: closed", m.path)
 	}
-	clear(b[n:])
+	f, err := os.OpenFile(m.work.path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("heap: %w", err)
+	}
+	m.work.f = f
 	return nil
+}
+
+// release closes the working file.
+func (m *Memory) release() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.work.f
+	m.work.f = nil
+	return closeFile(f)
+}
+
+// turnTo makes another file the working file; it is held open if the old one was. The caller
+// holds mu.
+func (m *Memory) turnTo(n *inode, f *os.File) error {
+	unused := f
+	if old := m.work; old.f != nil {
+		n.f, unused, old.f = f, old.f, nil
+	}
+	m.work = n
+	return closeFile(unused)
 }

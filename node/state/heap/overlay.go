@@ -11,10 +11,15 @@ import (
 	"portico/node/types"
 )
 
-const chunkPages = types.MiB / PageBytes
+// Pages in the first chunk of an overlay, and in each of the others.
+const (
+	firstChunkPages = 16
+	chunkPages      = types.MiB / PageBytes
+)
 
 // overlay holds the pages changed since the last Publish. Pages lie in chunks of
-// 1 MiB, so that a round that changes a lot does not make a lot of garbage.
+// 1 MiB, so that a round that changes a lot does not make a lot of garbage; the first
+// one is small, because most messages change little.
 type overlay struct {
 	slots  map[uint64]int // page number -> index of its copy
 	chunks [][]byte
@@ -30,8 +35,12 @@ func (o *overlay) page(p uint64) []byte {
 }
 
 func (o *overlay) at(i int) []byte {
-	off := i % chunkPages * PageBytes
-	return o.chunks[i/chunkPages][off : off+PageBytes : off+PageBytes]
+	chunk := 0
+	if i >= firstChunkPages {
+		chunk, i = 1+(i-firstChunkPages)/chunkPages, (i-firstChunkPages)%chunkPages
+	}
+	off := i * PageBytes
+	return o.chunks[chunk][off : off+PageBytes : off+PageBytes]
 }
 
 func (o *overlay) put(p uint64, content []byte) {
@@ -41,7 +50,10 @@ func (o *overlay) put(p uint64, content []byte) {
 			o.slots = map[uint64]int{}
 		}
 		i = len(o.slots)
-		if i/chunkPages == len(o.chunks) {
+		switch {
+		case i == 0 && len(o.chunks) == 0:
+			o.chunks = append(o.chunks, make([]byte, firstChunkPages*PageBytes))
+		case i >= firstChunkPages && 1+(i-firstChunkPages)/chunkPages == len(o.chunks):
 			o.chunks = append(o.chunks, make([]byte, chunkPages*PageBytes))
 		}
 		o.slots[p] = i
@@ -49,9 +61,16 @@ func (o *overlay) put(p uint64, content []byte) {
 	copy(o.at(i), content)
 }
 
-// reset empties the overlay and keeps one chunk for the next round.
-func (o *overlay) reset() {
-	o.chunks = slices.Clip(o.chunks[:min(1, len(o.chunks))])
+// reset empties the overlay. If it is to be used again soon it keeps two chunks for that, and
+// otherwise nothing.
+func (o *overlay) reset(soon bool) {
+	if !soon {
+		*o = overlay{}
+		return
+	}
+	if len(o.chunks) > 2 {
+		o.chunks = slices.Clone(o.chunks[:2])
+	}
 	if len(o.slots) > chunkPages {
 		o.slots = nil // a map never shrinks
 	}

@@ -49,7 +49,7 @@ func (m *Memory) Publish() error {
 	}
 	m.writes++
 	m.fresh = false
-	m.overlay.reset()
+	m.overlay.reset(m.view != nil)
 	switch {
 	case v == nil || v.replaced:
 		return nil // a replaced view shows nothing of the file
@@ -75,11 +75,10 @@ func (m *Memory) publishNew(published []Range) error {
 	if err := os.Rename(temp, m.work.path); err != nil {
 		return errors.Join(fmt.Errorf("heap: %w", err), f.Close(), os.Remove(temp))
 	}
-	old := m.work
-	m.work, m.size, m.torn = &inode{old.path, f}, m.next, nil
+	m.size, m.torn = m.next, nil
 	m.low = 0
 	clear(m.changed)
-	return errors.Join(closeFile(old.f), m.dropBase())
+	return errors.Join(m.turnTo(&inode{path: m.work.path}, f), m.dropBase())
 }
 
 // compose makes a file of the overlay on its base, or opens the base as that file if nothing
@@ -88,7 +87,7 @@ func (m *Memory) compose(temp string, published []Range) (*os.File, error) {
 	if err := remove(temp); err != nil {
 		return nil, err
 	}
-	base, size := m.under()
+	base, size := m.under() // a base, which is held open
 	if base != nil && size == m.next && len(published) == 0 {
 		if err := os.Link(m.base.path, temp); err != nil {
 			return nil, fmt.Errorf("heap: %w", err)
@@ -104,7 +103,7 @@ func (m *Memory) compose(temp string, published []Range) (*os.File, error) {
 		return nil, fmt.Errorf("heap: %w", err)
 	}
 	if base != nil {
-		err = copySparse(f, base, size)
+		err = copySparse(f, base.f, size)
 	}
 	if err == nil {
 		err = m.writePages(f, published)
@@ -133,12 +132,15 @@ func (m *Memory) publishPages(published []Range) error {
 		m.changed.add(r)
 		m.stale.add(r)
 	}
-	if m.next > m.size {
-		if err := m.work.f.Truncate(int64(m.next)); err != nil {
-			return fmt.Errorf("heap: %w", err)
+	err := m.work.with(func(f *os.File) error {
+		if m.next > m.size {
+			if err := f.Truncate(int64(m.next)); err != nil {
+				return fmt.Errorf("heap: %w", err)
+			}
 		}
-	}
-	if err := m.writePages(m.work.f, published); err != nil {
+		return m.writePages(f, published)
+	})
+	if err != nil {
 		return err
 	}
 	m.size, m.torn = m.next, nil
@@ -172,7 +174,7 @@ func (m *Memory) writePages(f *os.File, rs []Range) error {
 
 // thaw makes sure that the working file has no other link, so that it may be written.
 func (m *Memory) thaw() error {
-	sole, err := soleLink(m.work.f)
+	sole, err := soleLink(m.work.path)
 	if err != nil || sole {
 		return err
 	}
@@ -183,11 +185,9 @@ func (m *Memory) thaw() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.work
-	m.spare.f = f
-	m.work, m.spare = m.spare, old
+	err = m.turnTo(m.spare, f)
+	m.spare = old
 	m.writes++
-	err = closeFile(old.f)
-	old.f = nil
 	return err
 }
 
@@ -206,7 +206,7 @@ func (m *Memory) readySpare() (*os.File, error) {
 	err = m.preserve(m.spare, rs)
 	m.mu.Unlock()
 	if err == nil {
-		err = copyRanges(f, m.work.f, rs)
+		err = m.fromPublished(func(from *os.File) error { return copyRanges(f, from, rs) })
 	}
 	if err == nil {
 		err = f.Truncate(int64(m.size))
@@ -227,7 +227,7 @@ func (m *Memory) openSpare() (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("heap: %w", err), m.dropSpare())
 	}
-	sole, err := soleLink(f)
+	sole, err := soleLink(m.spare.path)
 	if err == nil && sole {
 		return f, nil
 	}
@@ -249,12 +249,18 @@ func (m *Memory) copyToSpare() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("heap: %w", err)
 	}
-	if err := copySparse(f, m.work.f, m.size); err != nil {
+	if err := m.fromPublished(func(from *os.File) error { return copySparse(f, from, m.size) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("heap: %s: copying %s: %w", path, m.work.path, err), f.Close(), os.Remove(path))
 	}
 	m.spare = &inode{path: path}
 	clear(m.stale)
 	return f, nil
+}
+
+// fromPublished opens the published content, whether or not the working file is held open: that
+// is the round's affair, and Prepare does not wait for the round.
+func (m *Memory) fromPublished(do func(from *os.File) error) error {
+	return (&inode{path: m.work.path}).with(do)
 }
 
 // otherPath is the name of the working file that is not in use.
@@ -319,9 +325,9 @@ func (v *View) suspend(parked []Range) {
 	}
 }
 
-// soleLink reports whether f's file has exactly one name.
-func soleLink(f *os.File) (bool, error) {
-	st, err := f.Stat()
+// soleLink reports whether a file has exactly one name.
+func soleLink(path string) (bool, error) {
+	st, err := os.Stat(path)
 	if err != nil {
 		return false, fmt.Errorf("heap: %w", err)
 	}

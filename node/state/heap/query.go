@@ -5,6 +5,7 @@ package heap
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 )
 
@@ -21,6 +22,8 @@ type QueryView struct {
 	shown uint64
 	kept  bool // Publish has put pages into the view since Refresh
 	used  atomic.Bool
+
+	dropped bool // nothing was touched since Idle
 }
 
 // Query makes a view for queries with room for maxBytes (whole 64-KiB pages). It must
@@ -47,16 +50,18 @@ func (q *QueryView) Refresh() error {
 	m := q.m
 	// A query may have touched a lot: drop that without holding up Publish.
 	dropped := q.s.Lazy() && q.on != nil
-	if dropped {
-		if err := q.drop(); errors.Is(err, ErrGone) {
-			if err := q.renew(); err != nil {
-				return err
-			}
-			dropped = false
-		} else if err != nil {
+	if err := q.s.Drop(nil); errors.Is(err, ErrGone) {
+		if err := q.renew(); err != nil {
+			return err
+		}
+		dropped = false
+	}
+	if dropped && !q.dropped {
+		if err := q.drop(); err != nil {
 			return err
 		}
 	}
+	q.dropped = false
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	switch {
@@ -68,7 +73,7 @@ func (q *QueryView) Refresh() error {
 		return fmt.Errorf("heap: %s: a query view of at most %d bytes for a memory of %d", m.path, q.s.Room(), m.size)
 	}
 	if !dropped || q.on != m.work || q.shown != m.size {
-		if err := q.s.Show(m.work.f, m.size); err != nil {
+		if err := m.work.with(func(f *os.File) error { return q.s.Show(f, m.size) }); err != nil {
 			q.on = nil
 			return fmt.Errorf("%s: %w", m.path, err)
 		}
@@ -105,8 +110,15 @@ func (q *QueryView) drop() error {
 	return nil
 }
 
-// Idle ends the use of the view: from now on its content may change under it.
-func (q *QueryView) Idle() { q.used.Store(false) }
+// Idle ends the use of the view, which from now on takes no memory: its bytes must not be
+// touched until the next Refresh.
+func (q *QueryView) Idle() {
+	if !q.used.Swap(false) || !q.s.Lazy() {
+		return
+	}
+	// What cannot be dropped now is dropped, or seen to fail, by Refresh.
+	q.dropped = q.drop() == nil
+}
 
 // Size is the current size in bytes.
 func (q *QueryView) Size() uint64 { return q.size }

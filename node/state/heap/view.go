@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 
 	"portico/node/types"
 )
@@ -55,13 +56,16 @@ func (m *Memory) Update(maxBytes uint64, how ...Tracked) (*View, error) {
 	if hosted {
 		reserved = m.roomFor(m.next, maxBytes)
 	}
+	if err := m.hold(); err != nil {
+		return nil, err
+	}
 	s, err := m.newSpace(hosted, !hosted, reserved)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.release())
 	}
 	v := &View{m: m, s: s, limit: maxBytes, hosted: hosted, marked: pageSet{}, pending: pageSet{}}
 	if err := v.rebuild(); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.Close(), m.release())
 	}
 	m.view = v
 	return v, nil
@@ -205,7 +209,7 @@ func (v *View) Commit() (pages int, err error) {
 		if err := m.dropBase(); err != nil {
 			return 0, err
 		}
-		m.overlay.reset()
+		m.overlay.reset(m.view != nil)
 		m.fresh = true
 	}
 	for _, r := range changed {
@@ -291,7 +295,10 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.m.view = nil
-	return v.s.Close()
+	if len(v.m.overlay.slots) == 0 {
+		v.m.overlay.reset(false)
+	}
+	return errors.Join(v.s.Close(), v.m.release())
 }
 
 // rebuild shows the committed content on a new mapping, and nothing else; in a new space if
@@ -320,11 +327,12 @@ func (v *View) rebuild() error {
 // one, or zeros after a Replace.
 func (v *View) showCommitted() error {
 	m := v.m
-	f, size := m.under()
-	if v.replaced {
-		f, size = nil, 0
-	}
-	if err := v.s.Show(f, size); err != nil {
+	file, size := m.under()
+	if v.replaced || file == nil {
+		if err := v.s.Show(nil, 0); err != nil {
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
+	} else if err := file.with(func(f *os.File) error { return v.s.Show(f, size) }); err != nil {
 		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	if v.replaced {
@@ -370,7 +378,7 @@ func (v *View) candidates() ([]Range, error) {
 }
 
 // compareBytes is how much committed content is read at once.
-const compareBytes = 64 * PageBytes
+const compareBytes = 16 * PageBytes
 
 // changes splits the candidates into pages that differ from the committed content and pages
 // outside the overlay that do not.
