@@ -132,7 +132,7 @@ func subnetOf(r *registry.Records, rootKey []byte) execution.Subnet {
 	return execution.Subnet{
 		ID: r.Subnet.ID, RootKey: rootKey, CostNodes: r.Subnet.CostNodes,
 		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, Provisional: r.Subnet.Provisional,
-		Version: Version, RegistryVersion: uint64(r.Version),
+		Admins: r.Subnet.Admins, Version: Version, RegistryVersion: uint64(r.Version),
 	}
 }
 
