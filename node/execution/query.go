@@ -1,6 +1,8 @@
 package execution
 
 import (
+	"slices"
+
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"
@@ -156,6 +158,7 @@ type queryInstance struct {
 	instance     *wasm.Instance
 	module       types.Hash
 	owner        *live
+	composite    bool       // the heap has an undo, for callbacks
 	spent        uint64     // instructions
 	undo         *queryUndo // of the callback that runs, or nil
 }
@@ -191,9 +194,18 @@ func (g *queryGraph) acquire(c *state.Canister) *queryInstance {
 	}
 	l.queryMu.Unlock()
 	var err error
+	composite := slices.ContainsFunc(module.Info().Methods, func(m instrument.Method) bool { return m.Kind == instrument.CompositeQueryMethod })
+	if i != nil && composite != i.composite {
+		i.close()
+		i = nil
+	}
 	if i == nil {
-		i = &queryInstance{owner: l}
-		i.heap, err = l.heapFile.Query(MaxHeapBytes)
+		i = &queryInstance{owner: l, composite: composite}
+		if composite {
+			i.heap, err = l.heapFile.QueryWithUndo(MaxHeapBytes)
+		} else {
+			i.heap, err = l.heapFile.Query(MaxHeapBytes)
+		}
 		must(c.ID, err)
 	}
 	must(c.ID, i.heap.Refresh())
@@ -321,7 +333,7 @@ func (s queryStable) Grow(size uint64) error { return s.view.Grow(size) }
 // MarkDirty is called before the bytes are written.
 func (s queryStable) MarkDirty(off, n uint64) {
 	if s.undo != nil {
-		s.undo.keep(off, s.view.Bytes()[off:off+n])
+		s.undo.keep(s.view.Bytes(), off, n)
 	}
 }
 

@@ -63,7 +63,7 @@ func TestASubnetAdminMakesAndListsCanistersAtTheSubnetsEndpoints(t *testing.T) {
 	} {
 		answer := n.post(t, x.as, at[x.r.Kind], x.r)
 		if got := answer.Get("status"); got != x.status {
-			t.Errorf("%s by an admin (%t): status %v, reject %v", x.r.Method, x.as == admin, got, answer.Get("reject_message"))
+			t.Errorf("%s by %s: status %v, reject %v", x.r.Method, x.as.Sender(), got, answer.Get("reject_message"))
 		}
 	}
 	state := n.reach(t, 0).state

@@ -123,7 +123,7 @@ func (m *Memory) publishPages(published []Range) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.preserve(m.work, published); err != nil {
+	if err := m.preserve(m.work, m.work.f, published); err != nil {
 		return err
 	}
 	m.torn = fmt.Errorf("heap: %s: a publication was cut short", m.path)
@@ -143,14 +143,20 @@ func (m *Memory) publishPages(published []Range) error {
 	return nil
 }
 
-// preserve gives the query views in use that show n their own copies of the pages in rs.
-func (m *Memory) preserve(n *inode, rs []Range) error {
+// preserve gives the query views in use that show n, whose file is f, their own copies of the
+// pages in rs.
+func (m *Memory) preserve(n *inode, f *os.File, rs []Range) error {
 	for q := range m.queries {
 		if !q.used.Load() || q.on != n {
 			continue
 		}
 		q.kept = true
-		if err := q.s.keep(within(slices.Clone(rs), q.shown)); err != nil {
+		shown := within(slices.Clone(rs), q.shown)
+		err := q.s.keep(shown)
+		if err == nil && q.undo != nil {
+			err = q.undo.keep(f, shown)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: for a query: %w", m.path, err)
 		}
 	}
@@ -201,7 +207,7 @@ func (m *Memory) readySpare() (*os.File, error) {
 	rs := within(m.stale.ranges(), m.size)
 	// Queries still in use since two checkpoints ago; no view begins to show the spare.
 	m.mu.Lock()
-	err = m.preserve(m.spare, rs)
+	err = m.preserve(m.spare, f, rs)
 	m.mu.Unlock()
 	if err == nil {
 		err = copyRanges(f, m.work.f, rs)

@@ -15,6 +15,7 @@ type QueryView struct {
 	s       space
 	size    uint64 // current
 	reached uint64 // largest size since Refresh
+	undo    *undo  // nil without Mark and Undo
 
 	// What the mapping shows; written with m.mu held, by one side each.
 	on    *inode
@@ -25,12 +26,14 @@ type QueryView struct {
 
 // Query makes a view for queries with room for maxBytes (whole 64-KiB pages). It must
 // be refreshed before it is used.
-func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
-	s, err := newSpace(m.backend, false, maxBytes)
+func (m *Memory) Query(maxBytes uint64) (*QueryView, error) { return m.query(maxBytes, nil) }
+
+func (m *Memory) query(maxBytes uint64, u *undo) (*QueryView, error) {
+	s, err := newSpace(m.backend, u != nil, maxBytes)
 	if err != nil {
 		return nil, err
 	}
-	q := &QueryView{m: m, s: s}
+	q := &QueryView{m: m, s: s, undo: u}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.work == nil {
@@ -76,6 +79,9 @@ func (q *QueryView) Refresh() error {
 		}
 	}
 	q.kept = false
+	if q.undo != nil {
+		q.undo.forget()
+	}
 	q.size, q.reached = m.size, m.size
 	q.used.Store(true)
 	return nil
