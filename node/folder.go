@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
+	"portico/lightclient/principal"
 	"portico/node/crypto/bls"
 	"portico/node/live"
 	"portico/node/registry"
@@ -58,9 +60,16 @@ type folder struct{ path string }
 
 func (f folder) node(i int) string { return filepath.Join(f.path, "node-"+strconv.Itoa(i)) }
 
-// open reads the network's records, or makes a network of n nodes if there is none (n = 0: as
-// many as there are, or defaultNodes). The addresses of its nodes are reserved.
-func (f folder) open(n int, idleDelay time.Duration) (*registry.Records, []*addresses, error) {
+// wanted is what a network is to be like.
+type wanted struct {
+	nodes     int // 0: as many as there are, or defaultNodes
+	idleDelay time.Duration
+	admins    []principal.ID // none: as there are
+}
+
+// open reads the network's records, or makes a network if there is none. The addresses of its
+// nodes are reserved.
+func (f folder) open(w wanted) (*registry.Records, []*addresses, error) {
 	old := filepath.Join(filepath.Dir(f.path), "node-0", "subnet.key")
 	if _, err := os.Stat(old); err == nil {
 		dir := filepath.Dir(f.path)
@@ -69,13 +78,16 @@ func (f folder) open(n int, idleDelay time.Duration) (*registry.Records, []*addr
 	}
 	records, err := readRegistry(filepath.Join(f.path, registryFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return f.genesis(cmp.Or(n, defaultNodes), idleDelay)
+		return f.genesis(w)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if have := len(records.Nodes); n != 0 && n != have {
-		return nil, nil, fmt.Errorf("the network in %s has %d replicas, not %d: leave --nodes out, or remove the folder to begin a new network", f.path, have, n)
+	if have := len(records.Nodes); w.nodes != 0 && w.nodes != have {
+		return nil, nil, fmt.Errorf("the network in %s has %d replicas, not %d: leave --nodes out, or remove the folder to begin a new network", f.path, have, w.nodes)
+	}
+	if have := records.Subnet.Admins; len(w.admins) > 0 && !slices.Equal(have, inOrder(w.admins)) {
+		return nil, nil, fmt.Errorf("the network in %s has the subnet admins %v, not %v: leave --subnet-admin out, or remove the folder to begin a new network", f.path, have, w.admins)
 	}
 	var all []*addresses
 	for _, node := range records.Nodes {
@@ -86,6 +98,11 @@ func (f folder) open(n int, idleDelay time.Duration) (*registry.Records, []*addr
 		all = append(all, a)
 	}
 	return records, all, nil
+}
+
+// inOrder sorts ids and drops what is there twice.
+func inOrder(ids []principal.ID) []principal.ID {
+	return slices.Compact(slices.SortedFunc(slices.Values(ids), principal.ID.Compare))
 }
 
 // readRegistry reads the records of a file.
@@ -103,14 +120,18 @@ func readRegistry(path string) (*registry.Records, error) {
 
 // genesis makes a network. Each node's secrets are written into its own folder only, and
 // the keys that they are shares of are never written at all.
-func (f folder) genesis(n int, idleDelay time.Duration) (*registry.Records, []*addresses, error) {
+func (f folder) genesis(w wanted) (*registry.Records, []*addresses, error) {
+	n := cmp.Or(w.nodes, defaultNodes)
 	if n > maxNodes {
 		return nil, nil, fmt.Errorf("--nodes %d: want 1 to %d", n, maxNodes)
 	}
+	if len(w.admins) > registry.MaxAdmins {
+		return nil, nil, fmt.Errorf("--subnet-admin: at most %d may be given, not %d", registry.MaxAdmins, len(w.admins))
+	}
 	var all []*addresses
 	g := live.Genesis{
-		UnitDelay: unitDelay, NotaryDelay: notaryDelay, IdleDelay: idleDelay, Interval: interval, Type: "application", Provisional: true,
-		FirstCanister: firstCanister, LastCanister: lastCanister, CostNodes: costNodes,
+		UnitDelay: unitDelay, NotaryDelay: notaryDelay, IdleDelay: w.idleDelay, Interval: interval, Type: "application", Provisional: true,
+		FirstCanister: firstCanister, LastCanister: lastCanister, CostNodes: costNodes, Admins: inOrder(w.admins),
 	}
 	for range n {
 		a, err := reserveAddresses(registry.Node{})

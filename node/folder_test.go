@@ -11,14 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"portico/lightclient/principal"
 	"portico/node/config"
 	"portico/node/crypto/committee"
+	"portico/node/registry"
 	"portico/node/types"
 )
 
 func openFolder(t *testing.T, f folder, n int) []*addresses {
 	t.Helper()
-	_, all, err := f.open(n, time.Second)
+	_, all, err := f.open(wanted{nodes: n, idleDelay: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +37,7 @@ func TestANetworkIsThereWholeOrNotAtAll(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(left, keyFile), []byte("of an earlier attempt"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	records, all, err := f.open(4, time.Second)
+	records, all, err := f.open(wanted{nodes: 4, idleDelay: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestANetworkIsThereWholeOrNotAtAll(t *testing.T) {
 	if err := release(all); err != nil {
 		t.Fatal(err)
 	}
-	again, all, err := f.open(0, time.Second)
+	again, all, err := f.open(wanted{idleDelay: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestANetworkIsThereWholeOrNotAtAll(t *testing.T) {
 
 func TestEveryNodeHasItsOwnSecretsAlone(t *testing.T) {
 	f := folder{filepath.Join(t.TempDir(), networkFolder)}
-	records, all, err := f.open(4, time.Second)
+	records, all, err := f.open(wanted{nodes: 4, idleDelay: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,13 +173,40 @@ func TestAReservedAddressIsForWhoeverListensThereAndRefusedOtherwise(t *testing.
 	}
 }
 
+func TestANetworkKeepsItsSubnetAdmins(t *testing.T) {
+	f := folder{filepath.Join(t.TempDir(), networkFolder)}
+	var ids []principal.ID
+	for i := range registry.MaxAdmins + 1 {
+		ids = append(ids, principal.SelfAuthenticating([]byte{byte(i)}))
+	}
+	if _, _, err := f.open(wanted{nodes: 1, admins: ids}); err == nil || !strings.Contains(err.Error(), "at most 10") {
+		t.Errorf("eleven admins: error %v", err)
+	}
+	twice := append(slices.Clone(ids[:10]), ids[0])
+	for _, w := range []wanted{{nodes: 1, admins: twice[1:]}, {}, {admins: ids[:10]}} {
+		records, all, err := f.open(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := records.Subnet.Admins; !slices.Equal(got, inOrder(ids[:10])) {
+			t.Errorf("with %v the network has the admins %v", w, got)
+		}
+		if err := release(all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := f.open(wanted{admins: ids[:9]}); err == nil || !strings.Contains(err.Error(), "leave --subnet-admin out") {
+		t.Errorf("other admins than the network has: error %v", err)
+	}
+}
+
 func TestFoldersThatCannotBeUsedAreRefusedWithWhatToDo(t *testing.T) {
 	dir := t.TempDir()
 	f := folder{filepath.Join(dir, networkFolder)}
 	if err := release(openFolder(t, f, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.open(4, time.Second); err == nil || !strings.Contains(err.Error(), "has 1 replicas, not 4") {
+	if _, _, err := f.open(wanted{nodes: 4, idleDelay: time.Second}); err == nil || !strings.Contains(err.Error(), "has 1 replicas, not 4") {
 		t.Errorf("another number of replicas: error %v", err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "node-0"), 0o700); err != nil {
@@ -186,7 +215,7 @@ func TestFoldersThatCannotBeUsedAreRefusedWithWhatToDo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "node-0", "subnet.key"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.open(0, time.Second); err == nil || !strings.Contains(err.Error(), "remove the folder") {
+	if _, _, err := f.open(wanted{idleDelay: time.Second}); err == nil || !strings.Contains(err.Error(), "remove the folder") {
 		t.Errorf("a folder of an older version: error %v", err)
 	}
 }

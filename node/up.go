@@ -37,6 +37,7 @@ type network struct {
 	delayMillis      uint
 	verbose          bool
 	nodes            uint
+	admins           principals
 	workerDir        string
 	sampleDir        string
 }
@@ -46,6 +47,19 @@ type list []string
 
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// principals is a flag that may be given several times.
+type principals []principal.ID
+
+func (p *principals) String() string { return fmt.Sprint([]principal.ID(*p)) }
+
+func (p *principals) Set(s string) error {
+	id, err := principal.Parse(s)
+	if err == nil {
+		*p = append(*p, id)
+	}
+	return err
+}
 
 const (
 	defaultStateDir    = ".portico"
@@ -66,6 +80,7 @@ func (n *network) flags() *flag.FlagSet {
 	f.StringVar(&n.statusDir, "status-dir", "", "`directory` that gets status.json once the network answers")
 	f.Var(&n.domains, "domain", "`name` below which canisters are served; may be repeated (default localhost)")
 	f.UintVar(&n.nodes, "nodes", 0, "`number` of replicas of a new network (default 4); n of them survive that (n-1)/3 fail")
+	f.Var(&n.admins, "subnet-admin", "`principal` that may make canisters for nothing on a new network, and list, stop and delete all; may be repeated")
 	f.StringVar(&n.workerDir, "worker-dir", "", "`directory` with the built service worker (default: next to the program, if it is there)")
 	f.StringVar(&n.sampleDir, "sample", "", "`directory` of a built sample dapp to deploy once")
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
@@ -198,7 +213,7 @@ func (n *network) prepare() (*replicas, error) {
 		idle = time.Duration(n.delayMillis) * time.Millisecond
 	}
 	f := n.folder()
-	records, all, err := f.open(int(n.nodes), idle)
+	records, all, err := f.open(wanted{int(n.nodes), idle, n.admins})
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"portico/lightclient/principal"
 )
 
 func TestFlagsOfNewerToolsAreIgnoredAndOthersRefused(t *testing.T) {
-	launcher := strings.Fields("--interface-version 1.1.0 --state-dir s --bind 127.0.0.1 --gateway-port 18411 --status-dir d --ii --domain=localhost --subnet=application --artificial-delay-ms=5 --verbose")
+	launcher := strings.Fields("--interface-version 1.1.0 --state-dir s --bind 127.0.0.1 --gateway-port 18411 --status-dir d --ii --domain=localhost --subnet=application --artificial-delay-ms=5 --subnet-admin=2vxsx-fae --subnet-admin aaaaa-aa --verbose")
 	n := new(network)
 	if err := parse(n.flags(), knownArgs(n.flags(), launcher)); err != nil {
 		t.Fatal(err)
 	}
-	if n.stateDir != "s" || n.gatewayPort != 18411 || !n.ii || !slices.Equal(n.domains, list{"localhost"}) || n.delayMillis != 5 {
+	if n.stateDir != "s" || n.gatewayPort != 18411 || !n.ii || !slices.Equal(n.domains, list{"localhost"}) || n.delayMillis != 5 || !slices.Equal(n.admins, principals{principal.Anonymous(), {}}) {
 		t.Errorf("the launcher's flags were read as %+v", n)
 	}
 	newer := []string{"--interface-version", "1.2.0", "--something-new=1", "--state-dir", "t"}

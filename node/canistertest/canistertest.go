@@ -37,6 +37,7 @@ type Network struct {
 	machine  *messaging.Machine
 	state    *state.State
 	setup    Setup
+	files    *files
 	requests uint64
 }
 
@@ -95,7 +96,7 @@ func NewWith(t testing.TB, setup Setup) *Network {
 		Subnet: setup.Subnet, Engine: engine, Memories: files, Parallel: parallel, Limits: setup.Limits, Residency: setup.Residency, QueryDeadline: setup.QueryDeadline,
 	})
 	n := &Network{
-		t: t, executor: x, state: state.New(start, 0), setup: setup,
+		t: t, executor: x, state: state.New(start, 0), setup: setup, files: files,
 		machine: &messaging.Machine{Subnet: setup.Subnet, Executor: x, Parallel: parallel},
 	}
 	t.Cleanup(func() {
@@ -222,6 +223,11 @@ func (n *Network) Inspect(from principal.ID, method string, arg any) *types.Reje
 	return n.executor.InspectManagement(execution.Query{Method: method, Arg: Encode(n.t, arg), Sender: from})
 }
 
+// InspectCall asks whether the replica would take a user's call to a canister into a block.
+func (n *Network) InspectCall(from, to principal.ID, method string, arg []byte) *types.Reject {
+	return n.executor.Inspect(execution.Query{Canister: to, Method: method, Arg: arg, Sender: from})
+}
+
 // Manage calls the management canister with one argument and decodes its results.
 func (n *Network) Manage(from principal.ID, method string, arg any, results ...any) *types.Reject {
 	n.t.Helper()
@@ -321,6 +327,24 @@ func (n *Network) Install(by principal.ID, module, arg []byte) principal.ID {
 		n.t.Fatal(rej)
 	}
 	return id
+}
+
+// Memories are the hashes of what a canister's heap and stable memory hold.
+func (n *Network) Memories(id principal.ID) (heap, stable types.Hash) {
+	n.t.Helper()
+	return n.hash(n.files.Heap(id)), n.hash(n.files.Stable(id))
+}
+
+func (n *Network) hash(m *heap.Memory, err error) types.Hash {
+	n.t.Helper()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	content := make([]byte, m.CommittedSize())
+	if err := m.ReadCommitted(content, 0); err != nil {
+		n.t.Fatal(err)
+	}
+	return sha256.Sum256(content)
 }
 
 // files are memories in a temporary folder.

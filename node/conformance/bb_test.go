@@ -81,6 +81,7 @@ func (s *section) boundedWait() {
 		c.shared(c).ok("another call", can.send(program(h.id, u.Reply(u.Text("")))))
 		c.replies("the late reply has no effect", can.ask(u.Reply(u.Global())), nil)
 	})
+	s.check("BB2 the cycles of a reply that comes too late are lost", lateReply)
 	s.check("BB2 a bounded-wait call that is answered in time is like any other", func(c *check) {
 		call := program(c.shared(c).id, u.Reply(accept(5)))
 		call.Timeout, call.Cycles, call.OnReply = u.Int(60), cycles(trillion), u.Reply(u.Concat(u.Arg(), refunded()))
@@ -238,6 +239,7 @@ func (s *section) composites() {
 		c.decode(c.ok("canister_status", decodeOutcome(can.composite(call.Do()))), &got)
 		equal(c, "status", got.Status.String(), "running")
 	})
+	s.compositeLimits()
 	s.notYet("BB10 composite queries do not cross subnets", needsSubnets)
 }
 
@@ -297,7 +299,8 @@ func (s *section) memoryRules() {
 			c.Errorf("only %d instructions were executed", got)
 		}
 	})
-	s.notYet("BB13 forty billion instructions and no more", "takes too long for this suite")
+	s.check("BB9 the low-memory hook waits while its canister is frozen", frozenHook)
+	s.rateLimits()
 }
 
 func (s *section) cyclesRules() {

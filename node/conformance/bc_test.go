@@ -152,7 +152,7 @@ func sectionBC(s *section) {
 		c.fails("of an unknown subnet", c.shared(c).through("subnet_info", subnetArg))
 		c.fails("by a user", c.manage(newUser(), c.effective, "subnet_info", subnetArg))
 	})
-	s.notYet("BC8 what subnet admins may do", "the local network has no subnet admins")
+	s.check("BC8 subnet admins make, list, stop and delete canisters, and no more", subnetAdmins)
 	s.notYet("BC9 Schnorr signatures and vetKeys", needsKeys)
 	s.notYet("BC11 methods and user agent of outcalls", needsOutcall)
 	s.check("BC12 times of creation and last install are in the state tree", timesInTree)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"portico/lightclient/principal"
 )
 
 // settings are the command line.
@@ -12,6 +14,7 @@ type settings struct {
 	nodes   int
 	program string
 	report  string
+	admins  []principal.ID // of the network
 }
 
 var config settings

@@ -2,15 +2,18 @@ package execution
 
 import (
 	"bytes"
+	"errors"
 
 	"portico/node/state"
+	"portico/node/state/heap"
 	"portico/node/types"
+	"portico/node/wasm"
 	"portico/node/wasm/ic0"
 )
 
 // callback makes a call of a composite query and runs its reply or reject callback. One that
-// traps leaves nothing behind but what its cleanup callback does; over means that this could
-// not be kept, so that no further callback may run.
+// traps leaves nothing behind but what its cleanup callback does; over means that the module
+// changes tables, which cannot be undone, so that no further callback may run.
 func (g *queryGraph) callback(i *queryInstance, q Query, call ic0.Call, responded bool, depth int) (_ *ic0.Env, rej *types.Reject, over bool) {
 	reply, failed := g.nested(Query{Canister: call.Callee, Method: call.Method, Arg: call.Arg, Sender: i.canister.ID}, depth+1)
 	context, closure := ic0.CompositeReply, call.Reply
@@ -29,7 +32,7 @@ func (g *queryGraph) callback(i *queryInstance, q Query, call ic0.Call, responde
 		i.undo = undo
 		rej := g.call(i, env, tableEntry(state.Closure(closure)))
 		i.undo = nil
-		return env, rej, rej != nil && !undo.restore(i)
+		return env, rej, rej != nil && !undo.restore(g.x, i)
 	}
 	env, rej, over := run(context, closure)
 	if rej != nil && !over && call.Cleanup != nil {
@@ -38,57 +41,59 @@ func (g *queryGraph) callback(i *queryInstance, q Query, call ic0.Call, responde
 	return env, rej, over
 }
 
-// maxUndoBytes is the largest heap that is copied before a callback: some milliseconds. With a
-// larger one, a callback that traps ends its query.
-const maxUndoBytes = 16 * types.MiB
-
-// queryUndo is what a query instance held before a callback.
+// queryUndo is what a query instance held before a callback: its heap keeps that itself, and its
+// stable memory is noted before it is written.
 type queryUndo struct {
-	heap    []byte
 	globals []uint64
-	stable  uint64 // size
-	lost    bool   // there is too much to keep
-	written []writtenBytes
-	bytes   int // in written
-}
-
-type writtenBytes struct {
-	off uint64
-	old []byte
+	heap    uint64            // size
+	stable  uint64            // size
+	written map[uint64][]byte // pages of stable memory, as they were, by number
 }
 
 func newUndo(i *queryInstance) *queryUndo {
-	u := &queryUndo{globals: i.instance.Globals(), stable: uint64(len(i.stable.Bytes()))}
-	if size := i.instance.Size(); size <= maxUndoBytes {
-		u.heap = make([]byte, size)
-		i.instance.Read(u.heap, 0)
-	} else {
-		u.lost = true
+	err := i.heap.Mark()
+	if !errors.Is(err, heap.ErrGone) { // then restore fails, as the call does
+		must(i.canister.ID, err)
 	}
-	return u
+	return &queryUndo{
+		globals: i.instance.Globals(), heap: i.heap.Size(), stable: i.stable.Size(), written: map[uint64][]byte{},
+	}
 }
 
-// keep remembers a part of stable memory that will be written.
-func (u *queryUndo) keep(off uint64, old []byte) {
-	if u.bytes += len(old); u.bytes > maxUndoBytes {
-		u.lost = true
-		u.written = nil
-		return
+// keep remembers a part of stable memory, which is all, that will be written.
+func (u *queryUndo) keep(all []byte, off, n uint64) {
+	for p := off / types.OSPageBytes; p*types.OSPageBytes < off+n; p++ {
+		if u.written[p] == nil {
+			u.written[p] = bytes.Clone(all[p*types.OSPageBytes : (p+1)*types.OSPageBytes])
+		}
 	}
-	u.written = append(u.written, writtenBytes{off, bytes.Clone(old)})
 }
 
-// restore undoes what was written since. It fails if memories have grown, or if there was too
-// much to keep.
-func (u *queryUndo) restore(i *queryInstance) bool {
-	if u.lost || i.instance.Size() != uint64(len(u.heap)) || uint64(len(i.stable.Bytes())) != u.stable {
+// restore undoes what was written since. Tables cannot be put back: it fails if the module
+// changes any, or if the process that the query ran in has ended.
+func (u *queryUndo) restore(x *Executor, i *queryInstance) bool {
+	id := i.canister.ID
+	module := x.Module(id, i.canister.Code)
+	if module.Info().TableMutating {
 		return false
 	}
-	i.instance.Write(0, u.heap)
-	i.instance.SetGlobals(u.globals)
-	for k := len(u.written) - 1; k >= 0; k-- {
-		copy(i.stable.Bytes()[u.written[k].off:], u.written[k].old)
+	err := i.heap.Undo()
+	if errors.Is(err, heap.ErrGone) {
+		return false
 	}
+	must(id, err)
+	for p, old := range u.written {
+		copy(i.stable.Bytes()[p*types.OSPageBytes:], old)
+	}
+	must(id, i.stable.Truncate(u.stable))
+	if i.instance.Size() == u.heap {
+		i.instance.SetGlobals(u.globals)
+		return true
+	}
+	// memories of instances do not shrink
+	must(id, i.instance.Close())
+	i.instance, err = module.Instantiate(wasm.InstanceConfig{Memory: i.heap, InitialPages: u.heap / types.WasmPageBytes, Globals: u.globals})
+	must(id, err)
 	return true
 }
 

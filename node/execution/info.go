@@ -116,10 +116,16 @@ func (m *managed) canisterMetrics() *types.Reject {
 // logged are the lines that a message logged, with its trap as the last one.
 func logged(env *ic0.Env, trap *wasm.Trap) [][]byte {
 	var rej *types.Reject
-	if trap == nil || errors.As(trap.Err, &rej) && rej.Code == types.ErrCanisterCalledTrap {
+	switch {
+	case trap == nil:
+		return env.Log
+	case !errors.As(trap.Err, &rej):
+		return append(env.Log, []byte("[TRAP]: "+trap.Message))
+	case rej.Code == types.ErrCanisterCalledTrap:
 		return env.Log // ic0.trap logs by itself
+	default:
+		return append(env.Log, []byte("[TRAP]: "+rej.Message))
 	}
-	return append(env.Log, []byte("[TRAP]: "+trap.Message))
 }
 
 func (m *managed) fetchLogs() *types.Reject {

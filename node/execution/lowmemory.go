@@ -39,8 +39,21 @@ func (x *Executor) queueLowMemory(c *state.Canister) {
 	if c.LowMemory != state.LowMemoryReady || c.Code == nil || !x.Module(c.ID, c.Code).Info().OnLowWasmMemory {
 		return
 	}
-	hook := state.Input{Task: state.LowWasmMemory}
-	if !slices.ContainsFunc(c.Inbox, func(in state.Input) bool { return in.Task == hook.Task }) {
-		c.Inbox = slices.Insert(slices.Clone(c.Inbox), 0, hook)
+	x.QueueTask(c, state.LowWasmMemory)
+}
+
+// QueueTask queues a system task unless it waits already. The low-memory hook goes before all
+// other messages, except one that is in the middle.
+func (x *Executor) QueueTask(c *state.Canister, task state.Task) {
+	if slices.ContainsFunc(c.Inbox, func(in state.Input) bool { return in.Task == task }) {
+		return
 	}
+	at := len(c.Inbox)
+	if task == state.LowWasmMemory {
+		at = 0
+		if x.busy(c.ID) {
+			at = 1
+		}
+	}
+	c.Inbox = slices.Insert(slices.Clone(c.Inbox), at, state.Input{Task: task})
 }

@@ -340,6 +340,7 @@ func (x *Executor) runSlices(i *wasm.Instance, c *state.Canister, l *live, g *gr
 	env.Stable, env.GrowStable = l.stable, g.stable
 	out := f(i, &wasm.Call{Env: env, Limit: limit, Grow: g.heap, Yield: yield})
 	env.DropUnfinishedCall()
+	env.Log = logged(env, out.Trap)
 	if out.Trap != nil {
 		l.rollback(c.ID)
 		return out.Instructions, trapReject(c.ID, out.Trap, limit)

@@ -1,6 +1,7 @@
 package execution
 
 import (
+
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"
@@ -212,7 +213,7 @@ func (s queryStable) Grow(size uint64) error { return s.view.Grow(size) }
 // MarkDirty is called before the bytes are written.
 func (s queryStable) MarkDirty(off, n uint64) {
 	if s.undo != nil {
-		s.undo.keep(off, s.view.Bytes()[off:off+n])
+		s.undo.keep(s.view.Bytes(), off, n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"portico/node/state/heap"
 	"portico/node/types"
 	"portico/node/wasm"
+	"portico/node/wasm/instrument"
 )
 
 // maxIdlePerCanister is how many instances of a canister wait for its next query.
@@ -40,6 +41,7 @@ type queryInstance struct {
 	room         uint64 // the largest size of stable
 	instance     *wasm.Instance
 	code         *compiled // of the instance
+	composite    bool      // the heap has an undo, for callbacks
 	pool         *queriers
 	at           *list.Element // of queryPool.idle; nil while it is in use
 	spent        uint64        // instructions
@@ -124,10 +126,22 @@ func (p *queryPool) forget(x *Executor, id types.CanisterID) {
 // publishing, so that memories and state fit together.
 func (x *Executor) acquire(c *state.Canister) *queryInstance {
 	i := x.queries.take(c.ID)
+	module := x.Module(c.ID, c.Code)
+	composite := slices.ContainsFunc(module.Info().Methods, func(m instrument.Method) bool { return m.Kind == instrument.CompositeQueryMethod })
+	if i.heap != nil && composite != i.composite {
+		x.closeInstance(c.ID, i)
+		must(c.ID, i.heap.Close())
+		i.heap = nil
+	}
 	var err error
 	if i.heap == nil {
 		i.heapFile, i.stableFile = x.files(c.ID)
-		i.heap, err = i.heapFile.Query(MaxHeapBytes)
+		i.composite = composite
+		if composite {
+			i.heap, err = i.heapFile.QueryWithUndo(MaxHeapBytes)
+		} else {
+			i.heap, err = i.heapFile.Query(MaxHeapBytes)
+		}
 		must(c.ID, err)
 	}
 	must(c.ID, i.heap.Refresh())

@@ -28,6 +28,8 @@ type Genesis struct {
 	Provisional                       bool
 	FirstCanister, LastCanister       uint64
 	CostNodes                         uint64
+	// Admins are those of registry.Subnet.
+	Admins []principal.ID
 }
 
 // Addresses are where a node is reached, host:port each.
@@ -64,7 +66,7 @@ func Deal(g Genesis) (*registry.Records, []Member, error) {
 		ID: principal.SelfAuthenticating(key.DER()), Type: g.Type,
 		UnitDelay: g.UnitDelay, NotaryDelay: g.NotaryDelay, IdleDelay: g.IdleDelay, Interval: g.Interval,
 		Low: low, High: high, Genesis: now(), FirstCanister: g.FirstCanister, LastCanister: g.LastCanister,
-		Provisional: g.Provisional, CostNodes: cmp.Or(g.CostNodes, uint64(n)),
+		Provisional: g.Provisional, CostNodes: cmp.Or(g.CostNodes, uint64(n)), Admins: g.Admins,
 	}}
 	for i := range members {
 		members[i].Keys.Low, members[i].Keys.High = shares[i].Low, shares[i].High

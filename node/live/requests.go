@@ -67,6 +67,9 @@ func (r *Replica) Submit(ctx context.Context, call api.Ingress) (*types.Reject, 
 	if s.view.Request(call.ID()) != nil {
 		return nil, nil
 	}
+	if r.states.full.Load() {
+		return types.Rejectf(types.ErrIngressHistoryFull, "The subnet can remember no more calls than it does now, until some of them expire"), nil
+	}
 	q := execution.Query{Canister: req.Canister, Method: req.Method, Arg: req.Arg, Sender: req.Sender}
 	if req.SenderInfo != nil {
 		q.CallerInfo, q.CallerSigner = req.SenderInfo.Info, req.SenderInfo.Signer

@@ -173,3 +173,19 @@ func TestSubmitEndsWithItsRequestAndWithTheNode(t *testing.T) {
 		t.Errorf("after the node had stopped: %v", err)
 	}
 }
+
+func TestTheUserIsToldWhenNoMoreCallsCanBeRemembered(t *testing.T) {
+	s := startSubnet(t, 1, 1000)
+	n := s.nodes[0]
+	id := installCounter(t, n)
+	s.stop(0) // so that no round looks at the history again
+	n.states.full.Store(true)
+	e, err := envelope.Anonymous{}.Sign(envelope.Request{Kind: envelope.Call, Canister: id, Method: "inc", IngressExpiry: uint64(now().Add(time.Minute))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rej, err := n.Submit(t.Context(), api.Ingress{Envelope: e, Raw: e.Append(nil), Effective: api.Target{ID: id}})
+	if err != nil || rej == nil || rej.Code != types.ErrIngressHistoryFull {
+		t.Errorf("%v, %v, want IC0204", rej, err)
+	}
+}

@@ -64,6 +64,7 @@ type States struct {
 	checkpoint bool
 
 	known    atomic.Pointer[tree.View] // the newest certified one
+	full     atomic.Bool               // the newest state can remember no more calls
 	snapshot atomic.Pointer[snapshot]  // the newest that is shown; nil before this life's first
 	mu       sync.Mutex
 	next     chan struct{} // closed when a newer snapshot is there
@@ -132,7 +133,7 @@ func subnetOf(r *registry.Records, rootKey []byte) execution.Subnet {
 	return execution.Subnet{
 		ID: r.Subnet.ID, RootKey: rootKey, CostNodes: r.Subnet.CostNodes,
 		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, Provisional: r.Subnet.Provisional,
-		Version: Version, RegistryVersion: uint64(r.Version),
+		Admins: r.Subnet.Admins, Version: Version, RegistryVersion: uint64(r.Version),
 	}
 }
 
@@ -231,6 +232,7 @@ func (s *States) Execute(b *replica.Batch) (replica.Executed, error) {
 	s.state = s.machine.Round(s.state, batch)
 	s.view = s.view.Next(s.state, s.state.Ingress().TakeChanged(), s.metadata.of)
 	s.checkpoint = b.Checkpoint
+	s.full.Store(s.state.Ingress().Full())
 	return s.executed(), nil
 }
 

@@ -176,10 +176,7 @@ func (r *round) tasks() {
 	for _, list := range [][]types.CanisterID{r.index.eager.list(), r.index.timers.due(r.s.Time)} {
 		for _, id := range list {
 			for _, task := range r.Executor.DueTasks(r.s.Canister(id), r.s.Time) {
-				if !slices.ContainsFunc(r.s.Canister(id).Inbox, func(in state.Input) bool { return in.Task == task }) {
-					c := r.s.Edit(id)
-					c.Inbox = append(c.Inbox, state.Input{Task: task})
-				}
+				r.Executor.QueueTask(r.s.Edit(id), task)
 			}
 		}
 	}

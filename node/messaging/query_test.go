@@ -1,6 +1,7 @@
 package messaging_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,18 +55,30 @@ func TestACompositeQueryEndsWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
+// TestACompositeCallbackThatTrapsLeavesOnlyItsCleanup with a heap of any size, in memories that the
+// callback lets grow.
 func TestACompositeCallbackThatTrapsLeavesOnlyItsCleanup(t *testing.T) {
 	n := canistertest.New(t)
 	id := install(t, n, 1)[0]
-	inner := u.Call{Callee: u.Self(), Method: u.Query, Arg: u.Code(u.Reply(u.Text("")))}
-	first, second := inner, inner
-	first.OnReply = u.Seq(u.Record(u.Text("callback ")), u.StableWrite(0, u.Text("x")), u.Trap("on purpose"))
-	first.OnCleanup = u.Record(u.Text("cleanup "))
-	second.OnReply = u.Reply(u.Concat(u.Global(), u.StableRead(0, 1)))
-	program := u.Seq(u.StableGrow(1), u.StableWrite(0, u.Text("s")), u.SetGlobal(u.Text("query ")), first.Do(), second.Do())
-	got, rej := n.Query(user(), id, u.Composite, program)
-	if rej != nil || string(got) != "query cleanup s" {
-		t.Errorf("the second callback saw %q, %v", got, rej)
+	sizes := u.Concat(u.ToBytes(u.MemorySize()), u.ToBytes(u.IC0("stable64_size")))
+	for _, pages := range []uint64{0, 2000} {
+		inner := u.Call{Callee: u.Self(), Method: u.Query, Arg: u.Code(u.Reply(u.Text("")))}
+		first, second := inner, inner
+		first.OnReply = u.Seq(
+			u.Drop(u.GrowMemory(u.Int(1))), u.StableGrow(1), u.StableWrite(65_536+10, u.Text("y")),
+			u.Record(u.Text("callback ")), u.StableWrite(0, u.Text("x")), u.Trap("on purpose"))
+		first.OnCleanup = u.Record(u.Text("cleanup "))
+		second.OnReply = u.Seq(u.StableGrow(1), u.Reply(u.Concat(u.Global(), u.StableRead(0, 1), u.StableRead(65_536+10, 1), sizes)))
+		program := u.Seq(u.Drop(u.GrowMemory(u.Int(pages))), u.StableGrow(1), u.StableWrite(0, u.Text("s")), u.SetGlobal(u.Text("query ")), first.Do(), second.Do())
+		want := "query cleanup s\x00"
+		got, rej := n.Query(user(), id, u.Composite, program)
+		if rej != nil || len(got) != len(want)+16 || string(got[:len(want)]) != want || got[len(want)+8] != 2 {
+			t.Errorf("with %d pages the second callback saw %q, %v", pages, got, rej)
+		}
+		heap, _ := n.Query(user(), id, u.Query, u.Reply(u.ToBytes(u.MemorySize())))
+		if after := binary.LittleEndian.Uint64(got[len(want):]); after != binary.LittleEndian.Uint64(heap)+pages {
+			t.Errorf("the second callback saw a heap of %d pages", after)
+		}
 	}
 }
 

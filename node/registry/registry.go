@@ -66,7 +66,13 @@ type Subnet struct {
 	Provisional bool
 	// CostNodes is the number of nodes that prices are made for.
 	CostNodes uint64
+	// Admins are the subnet admins, in order, at most MaxAdmins (interface specification,
+	// "Subnet admins"): they make canisters for nothing and list, stop and delete all.
+	Admins []principal.ID `cbor:",omitempty"`
 }
+
+// MaxAdmins is how many subnet admins there may be (MAX_SUBNET_ADMINS).
+const MaxAdmins = 10
 
 // Member is the index of a node, or false if it is none of the members.
 func (s *Subnet) Member(id types.NodeID) (types.Member, bool) {
@@ -144,6 +150,8 @@ func (r *Records) check() error {
 		return fmt.Errorf("thresholds %d and %d do not fit %d members", s.Low.Threshold, s.High.Threshold, n)
 	case len(s.Low.Coefficients) != s.Low.Threshold || len(s.High.Coefficients) != s.High.Threshold:
 		return errors.New("a threshold key has as many coefficients as its threshold")
+	case len(s.Admins) > MaxAdmins || !ascending(s.Admins):
+		return fmt.Errorf("the subnet admins are not at most %d, in order, each once", MaxAdmins)
 	}
 	for _, id := range s.Members {
 		if r.Node(id) == nil {

@@ -38,6 +38,9 @@ func records(n int) *Records {
 func TestRecordsAreReadAsTheyWereWritten(t *testing.T) {
 	for _, n := range []int{1, 2, 4, 6, 13} {
 		r := records(n)
+		if n > 1 { // without any, the form is that of records from before there were admins
+			r.Subnet.Admins = records(min(n, MaxAdmins)).Subnet.Members
+		}
 		b, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -91,6 +94,8 @@ func TestRecordsThatDoNotFitAreRefusedWithTheReason(t *testing.T) {
 		{"thresholds 2 and 2 do not fit 4 members", func(r *Records) { r.Subnet.High.Threshold = 2 }},
 		{"a threshold key has as many coefficients as its threshold", func(r *Records) { r.Subnet.Low.Coefficients = r.Subnet.Low.Coefficients[1:] }},
 		{"a threshold key has as many coefficients as its threshold", func(r *Records) { r.Subnet.High.Coefficients = nil }},
+		{"the subnet admins are not at most 10", func(r *Records) { r.Subnet.Admins = records(MaxAdmins + 1).Subnet.Members }},
+		{"the subnet admins are not at most 10, in order, each once", func(r *Records) { r.Subnet.Admins = []principal.ID{{}, {}} }},
 		{"has no record", func(r *Records) { r.Nodes = r.Nodes[1:] }},
 	} {
 		r := records(4)

@@ -97,6 +97,37 @@ func TestQueryOlderThanTwoCheckpointsSeesItsRound(t *testing.T) {
 	})
 }
 
+func TestAQueryIsUndoneToItsRoundWhateverIsPublishedMeanwhile(t *testing.T) {
+	eachBackend(t, func(t *testing.T, m *Memory, v *View) {
+		q, err := m.QueryWithUndo(testMax)
+		must(t, err)
+		must(t, q.Refresh())
+		q.Bytes()[0] = 7
+		must(t, q.Mark())
+		dir := t.TempDir()
+		for round := byte(2); round < 7; round++ {
+			q.Bytes()[0], q.Bytes()[PageBytes*uint64(round)] = round, round
+			path := filepath.Join(dir, string('0'+round))
+			_, err := m.Checkpoint(path)
+			must(t, err)
+			fill(v.Bytes(), round)
+			commit(t, v, 32)
+			must(t, m.Publish())
+			must(t, os.Remove(path))
+			must(t, m.Prepare())
+			must(t, q.Grow(3*types.WasmPageBytes))
+			q.Bytes()[2*types.WasmPageBytes] = round
+			must(t, q.Undo())
+			if len(q.Bytes()) != 2*types.WasmPageBytes || q.Bytes()[0] != 7 {
+				t.Fatalf("undone, the view has %d bytes and begins with %d", len(q.Bytes()), q.Bytes()[0])
+			}
+			all(t, q.Bytes()[1:], 1)
+		}
+		must(t, q.Grow(3*types.WasmPageBytes))
+		all(t, q.Bytes()[2*types.WasmPageBytes:], 0)
+	})
+}
+
 func TestSpareCatchesUpWithEverythingSinceItWasLeft(t *testing.T) {
 	eachBackend(t, func(t *testing.T, m *Memory, v *View) {
 		dir := t.TempDir()

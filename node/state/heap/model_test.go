@@ -62,6 +62,8 @@ func TestAllBackendsBehaveLikePlainSlices(t *testing.T) {
 			"refresh":          w.refresh,
 			"idle":             w.idle,
 			"queryWrite":       w.queryWrite,
+			"queryMark":        w.queryMark,
+			"queryUndo":        w.queryUndo,
 			"checkpoint":       w.checkpoint,
 			"removeCheckpoint": w.removeCheckpoint,
 			"prepare":          w.prepare,
@@ -86,7 +88,7 @@ type world struct {
 	changed                       map[int]bool
 	low                           int
 
-	queries     [3]struct{ shows []byte } // nil = idle
+	queries     [3]struct{ shows, marked []byte } // nil = idle, not marked
 	checkpoints map[string][]byte
 	taken       int
 	saved       []byte // the snapshot
@@ -140,7 +142,11 @@ func (s *subject) open(t *rapid.T) {
 	must(t, err)
 	for i := range s.q {
 		if s.q[i] == nil {
-			s.q[i], err = s.m.Query(testMax)
+			if i == undoable {
+				s.q[i], err = s.m.QueryWithUndo(testMax)
+			} else {
+				s.q[i], err = s.m.Query(testMax)
+			}
 			must(t, err)
 		}
 	}
@@ -270,7 +276,7 @@ func (w *world) reopenView(t *rapid.T) {
 
 func (w *world) refresh(t *rapid.T) {
 	i := rapid.IntRange(0, len(w.queries)-1).Draw(t, "query")
-	w.queries[i].shows = append([]byte{}, w.published...)
+	w.queries[i].shows, w.queries[i].marked = append([]byte{}, w.published...), nil
 	for _, s := range w.all {
 		must(t, s.q[i].Refresh())
 	}
@@ -303,6 +309,31 @@ func (w *world) queryWrite(t *rapid.T) {
 	w.poke(q.shows, off, n, 3)
 	for _, s := range w.all {
 		w.poke(s.q[i].Bytes(), off, n, 3)
+	}
+}
+
+// undoable is the query view that has Mark and Undo.
+const undoable = 0
+
+func (w *world) queryMark(t *rapid.T) {
+	q := &w.queries[undoable]
+	if q.shows == nil {
+		t.Skip("idle")
+	}
+	q.marked = slices.Clone(q.shows)
+	for _, s := range w.all {
+		must(t, s.q[undoable].Mark())
+	}
+}
+
+func (w *world) queryUndo(t *rapid.T) {
+	q := &w.queries[undoable]
+	if q.shows == nil || q.marked == nil {
+		t.Skip("idle or not marked")
+	}
+	q.shows = slices.Clone(q.marked)
+	for _, s := range w.all {
+		must(t, s.q[undoable].Undo())
 	}
 }
 

@@ -124,7 +124,7 @@ func (m *Memory) publishPages(published []Range) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.preserve(m.work, published); err != nil {
+	if err := m.preserve(m.work, m.work.f, published); err != nil {
 		return err
 	}
 	m.torn = fmt.Errorf("heap: %s: a publication was cut short", m.path)
@@ -147,14 +147,20 @@ func (m *Memory) publishPages(published []Range) error {
 	return nil
 }
 
-// preserve gives the query views in use that show n their own copies of the pages in rs.
-func (m *Memory) preserve(n *inode, rs []Range) error {
+// preserve gives the query views in use that show n, whose file is f, their own copies of the
+// pages in rs.
+func (m *Memory) preserve(n *inode, f *os.File, rs []Range) error {
 	for q := range m.queries {
 		if !q.used.Load() || q.on != n {
 			continue
 		}
 		q.kept = true
-		if err := q.s.Keep(within(slices.Clone(rs), q.shown)); err != nil && !errors.Is(err, ErrGone) {
+		shown := within(slices.Clone(rs), q.shown)
+		err := q.s.Keep(shown)
+		if err == nil && q.undo != nil {
+			err = q.undo.keep(f, shown)
+		}
+		if err != nil && !errors.Is(err, ErrGone) {
 			return fmt.Errorf("%s: for a query: %w", m.path, err)
 		}
 	}
@@ -203,7 +209,7 @@ func (m *Memory) readySpare() (*os.File, error) {
 	rs := within(m.stale.ranges(), m.size)
 	// Queries still in use since two checkpoints ago; no view begins to show the spare.
 	m.mu.Lock()
-	err = m.preserve(m.spare, rs)
+	err = m.preserve(m.spare, f, rs)
 	m.mu.Unlock()
 	if err == nil {
 		err = m.fromPublished(func(from *os.File) error { return copyRanges(f, from, rs) })

@@ -16,6 +16,7 @@ type QueryView struct {
 	s       Space
 	size    uint64 // current
 	reached uint64 // largest size since Refresh
+	undo    *undo  // nil without Mark and Undo
 
 	// What the mapping shows; written with m.mu held, by one side each.
 	on    *inode
@@ -28,12 +29,14 @@ type QueryView struct {
 
 // Query makes a view for queries with room for maxBytes (whole 64-KiB pages). It must
 // be refreshed before it is used.
-func (m *Memory) Query(maxBytes uint64) (*QueryView, error) {
-	s, err := m.newSpace(false, false, maxBytes)
+func (m *Memory) Query(maxBytes uint64) (*QueryView, error) { return m.query(maxBytes, nil) }
+
+func (m *Memory) query(maxBytes uint64, u *undo) (*QueryView, error) {
+	s, err := m.newSpace(false, u != nil, maxBytes)
 	if err != nil {
 		return nil, err
 	}
-	q := &QueryView{m: m, s: s}
+	q := &QueryView{m: m, s: s, undo: u}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.work == nil {
@@ -86,6 +89,9 @@ func (q *QueryView) Refresh() error {
 		}
 	}
 	q.kept = false
+	if q.undo != nil {
+		q.undo.forget()
+	}
 	q.size, q.reached = m.size, m.size
 	q.used.Store(true)
 	return nil
@@ -93,7 +99,7 @@ func (q *QueryView) Refresh() error {
 
 // renew takes another space for one that is gone.
 func (q *QueryView) renew() error {
-	s, err := q.m.newSpace(false, false, q.s.Room())
+	s, err := q.m.newSpace(false, q.undo != nil, q.s.Room())
 	if err != nil {
 		return err
 	}
@@ -113,7 +119,15 @@ func (q *QueryView) drop() error {
 // Idle ends the use of the view, which from now on takes no memory: its bytes must not be
 // touched until the next Refresh.
 func (q *QueryView) Idle() {
-	if !q.used.Swap(false) || !q.s.Lazy() {
+	if !q.used.Swap(false) {
+		return
+	}
+	if q.undo != nil {
+		q.m.mu.RLock() // a Publish may have begun when it was in use
+		q.undo.forget()
+		q.m.mu.RUnlock()
+	}
+	if !q.s.Lazy() {
 		return
 	}
 	// What cannot be dropped now is dropped, or seen to fail, by Refresh.
