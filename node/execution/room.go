@@ -42,8 +42,8 @@ func DefaultLimits() Limits {
 		GuaranteedBytes: 15 * types.GiB, BestEffortBytes: 5 * types.GiB,
 		Callbacks: 1_000_000, CanisterCallbacks: 50,
 		StorageBytes: 2048 * types.GiB, ReservationBytes: 750 * types.GiB,
-		HeapDeltaBytes: 140 * types.GiB,
-		ComputePercent: 299,
+		HeapDeltaBytes:    140 * types.GiB,
+		ComputePercent:    299,
 		SliceInstructions: 2_000_000_000, RoundInstructions: 7_000_000_000,
 	}
 }

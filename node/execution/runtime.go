@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -72,6 +73,37 @@ func New(d Deps) *Executor {
 		deps: d, costs: Costs{d.Subnet.CostNodes}, limits: limits,
 		modules: map[types.Hash]*compiled{}, live: map[types.CanisterID]*live{}, turns: map[types.CanisterID]*live{}, deferred: map[types.CanisterID]bool{}, unpublished: map[state.SnapshotID]bool{},
 	}
+}
+
+// Close gives up what is in the middle and frees instances, code and coroutines; memories
+// and the engine stay open. Nobody may use the Executor any more.
+func (x *Executor) Close() error {
+	if x.installing != nil {
+		x.installing.stop()
+	}
+	for _, l := range x.turns {
+		l.turn.runner.stop()
+	}
+	for _, r := range x.runners {
+		r.stop()
+	}
+	var errs []error
+	for _, l := range x.live {
+		if l.instance != nil {
+			errs = append(errs, l.instance.Close())
+		}
+		for _, q := range l.idle {
+			if q.instance != nil {
+				errs = append(errs, q.instance.Close())
+			}
+		}
+	}
+	for _, c := range x.modules {
+		if <-c.done; c.module != nil {
+			errs = append(errs, c.module.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Costs are the subnet's prices.
