@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portico/node/consensus"
+	"portico/node/registry"
 	"portico/node/types"
 )
 
@@ -17,6 +18,16 @@ type Options struct {
 	Crypto func(consensus.Crypto) consensus.Crypto
 	// ScoreLines is how much of the score's end is kept; 0 stands for all.
 	ScoreLines int
+	// Nodes is the size of the subnet; 0 stands for a drawn one.
+	Nodes int
+	// States and Request are those of SubnetConfig.
+	States  func(*registry.Records) States
+	Request Request
+	// Began, if given, is told of the subnet before its nodes start.
+	Began func(*Subnet)
+	// Settled says what the subnet has yet to do once users send no more; nil stands for
+	// nothing.
+	Settled func() error
 }
 
 // Result is what came of a seed.
@@ -59,7 +70,13 @@ const (
 func Run(seed uint64, o Options) Result {
 	score := NewScore(o.ScoreLines)
 	draw := NewWorld(^seed, NewScore(1)) // chances of what the subnet is made of
-	cfg := SubnetConfig{Seed: seed, Nodes: drawSize(draw), Misdeeds: map[int]Misdeed{}, Rules: o.Rules, Crypto: o.Crypto, Score: score}
+	cfg := SubnetConfig{
+		Seed: seed, Nodes: drawSize(draw), Misdeeds: map[int]Misdeed{}, Rules: o.Rules, Crypto: o.Crypto,
+		States: o.States, Request: o.Request, Score: score,
+	}
+	if o.Nodes > 0 {
+		cfg.Nodes = o.Nodes
+	}
 	cfg.Interval = types.Height([]int{10, 20, 50}[draw.rand.IntN(3)])
 	f := types.Faults(cfg.Nodes)
 	if f > 0 && draw.chance(500) {
@@ -68,6 +85,12 @@ func Run(seed uint64, o Options) Result {
 		}
 	}
 	d := &director{Subnet: NewSubnet(cfg), spare: f - len(cfg.Misdeeds)}
+	if d.settled = o.Settled; d.settled == nil {
+		d.settled = func() error { return nil }
+	}
+	if o.Began != nil {
+		o.Began(d.Subnet)
+	}
 	d.World.OnDown(d.down)
 	for i := range cfg.Nodes {
 		d.smallOffset(i)
@@ -105,6 +128,8 @@ type director struct {
 	// ahead are nodes whose clocks were fast once: they may have made a block that nobody takes
 	// before its time, and until then they vote for no other at its height.
 	ahead []int
+	// settled is that of Options.
+	settled func() error
 }
 
 // down restarts a node that the disk brought down.
@@ -300,7 +325,7 @@ func (d *director) recover() {
 	healed, before := w.now, d.Checker.Certified()
 	well := func() bool {
 		_, behind := d.Checker.Behind(before, d.Nodes())
-		return !behind && d.Load.Missing(d.Checker, healed, healed.Add(recovery)) == nil
+		return !behind && d.Load.Missing(d.Checker, healed, healed.Add(recovery)) == nil && d.settled() == nil
 	}
 	for w.now < healed.Add(recovery) && w.failure == nil && !well() {
 		w.Run(time.Second)
@@ -308,6 +333,9 @@ func (d *director) recover() {
 	d.expectAbove(before, d.Nodes(), "all faults are over")
 	if id := d.Load.Missing(d.Checker, healed, healed.Add(recovery)); id != nil {
 		w.Fail(fmt.Errorf("call %x, which an honest node has had all the time, is not executed %v after the last fault", id[:4], recovery))
+	}
+	if err := d.settled(); err != nil {
+		w.Fail(fmt.Errorf("%v after the last fault: %w", recovery, err))
 	}
 	d.CheckKnown()
 }
