@@ -49,18 +49,15 @@ type Installation struct {
 // heap over upgrades.
 const enhancedPersistence = "enhanced-orthogonal-persistence"
 
-// InstallPerRound is how many instructions of installations a canister may use in each round
-// on average. One that used more cannot be installed again until the rounds have caught up.
-const InstallPerRound = sliceInstructions
-
 // installModule installs code, all or nothing, within the call m: in slices, one a round. Until it
-// ends the canister's state shows nothing of it.
+// ends the canister's state shows nothing of it. A canister may use a slice of instructions in each
+// round on average: one that used more cannot be installed again until the rounds have caught up.
 func (m *managed) installModule(c *state.Canister, in Installation) *types.Reject {
 	x := m.x
 	if rej := x.installable(c, in); rej != nil {
 		return rej
 	}
-	if c.Install.Left(m.s.Height, InstallPerRound) >= InstallPerRound {
+	if c.Install.Left(m.s.Height, x.limits.SliceInstructions) >= x.limits.SliceInstructions {
 		return types.Rejectf(types.ErrCanisterInstallRateLimited, "Canister %s is rate limited because it executed too many instructions in the previous install_code messages. Please retry installation after several minutes.", c.ID)
 	}
 	hash := types.Hash(sha256.Sum256(in.Module))
@@ -138,7 +135,7 @@ func (m *managed) goOn(s *installer) *types.Reject {
 		s.c.Cycles = s.c.Cycles.Sub(cost)
 		s.c.Consume(state.UseInstructions, cost)
 	}
-	s.c.Install = s.c.Install.Plus(s.used, m.s.Height, InstallPerRound)
+	s.c.Install = s.c.Install.Plus(s.used, m.s.Height, m.x.limits.SliceInstructions)
 	if rej != nil {
 		return rej
 	}
@@ -334,7 +331,7 @@ func (s *installer) step(i *wasm.Instance, context ic0.Context, version uint64, 
 
 // yield pauses the installation when its slice is used up.
 func (s *installer) yield(used uint64) error {
-	if s.used+used-s.slice < sliceInstructions {
+	if s.used+used-s.slice < s.x.limits.SliceInstructions {
 		return nil
 	}
 	s.slice = s.used + used

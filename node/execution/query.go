@@ -1,7 +1,6 @@
 package execution
 
 import (
-
 	"portico/lightclient/principal"
 	"portico/node/state"
 	"portico/node/state/heap"

@@ -29,6 +29,11 @@ type Limits struct {
 	HeapDeltaBytes uint64
 	// ComputePercent is the most that all compute allocations may be together.
 	ComputePercent uint64
+	// SliceInstructions is how much of a message or an installation runs in one round; it
+	// also ends the short messages of a canister, and the installations, of a round.
+	SliceInstructions uint64
+	// RoundInstructions ends a round for each lane: what is left waits for the next.
+	RoundInstructions uint64
 }
 
 // DefaultLimits are those of the Internet Computer's application subnets ("Resource limits").
@@ -37,8 +42,9 @@ func DefaultLimits() Limits {
 		GuaranteedBytes: 15 * types.GiB, BestEffortBytes: 5 * types.GiB,
 		Callbacks: 1_000_000, CanisterCallbacks: 50,
 		StorageBytes: 2048 * types.GiB, ReservationBytes: 750 * types.GiB,
-		HeapDeltaBytes: 140 * types.GiB,
-		ComputePercent: 299,
+		HeapDeltaBytes:    140 * types.GiB,
+		ComputePercent:    299,
+		SliceInstructions: 2_000_000_000, RoundInstructions: 7_000_000_000,
 	}
 }
 

@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"errors"
 	"sync"
 
 	"portico/node/state"
@@ -53,6 +54,39 @@ func New(d Deps) *Executor {
 		queries:   queryPool{most: keep.Queries, canisters: map[types.CanisterID]*queriers{}},
 		turns:     map[types.CanisterID]*live{}, deferred: map[types.CanisterID]bool{}, unpublished: map[state.SnapshotID]bool{},
 	}
+}
+
+// Close gives up what is in the middle and frees instances, code and coroutines; memories
+// and the engine stay open. Nobody may use the Executor any more.
+func (x *Executor) Close() error {
+	if x.installing != nil {
+		x.installing.stop()
+	}
+	for _, l := range x.turns {
+		l.turn.runner.stop()
+	}
+	for _, r := range x.runners {
+		r.stop()
+	}
+	var errs []error
+	for _, l := range x.residents.open {
+		if l.instance != nil {
+			errs = append(errs, l.instance.Close())
+		}
+	}
+	for _, of := range x.queries.canisters {
+		for _, i := range of.idle {
+			if i.instance != nil {
+				errs = append(errs, i.instance.Close())
+			}
+		}
+	}
+	for _, c := range x.modules.all {
+		if <-c.done; c.module != nil {
+			errs = append(errs, c.module.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Costs are the subnet's prices.

@@ -32,9 +32,6 @@ type turn struct {
 	response *state.Response
 }
 
-// sliceInstructions is how much of a message runs in one round.
-const sliceInstructions = 2_000_000_000
-
 // errAbandoned ends a message that is not to go on.
 var errAbandoned = errors.New("execution was abandoned")
 
@@ -49,7 +46,7 @@ func (x *Executor) newTurn(c *state.Canister, l *live, env *ic0.Env, limit uint6
 	call := &wasm.Call{Env: env, Limit: limit, Grow: t.grower.heap}
 	t.runner = x.runner()
 	call.Yield = func(used uint64) error {
-		if used < t.used+sliceInstructions { // it is behind where it was if it began again
+		if used < t.used+x.limits.SliceInstructions { // it is behind where it was if it began again
 			return nil
 		}
 		t.used = used
@@ -305,7 +302,7 @@ func (x *Executor) cleanup(c *state.Canister, l *live, t *turn, ctx *state.CallC
 	env.Context = ic0.Cleanup
 	room := Room{Storage: t.grower.room.Storage, Stored: t.grower.room.Stored}
 	g := &grower{x: x, c: c, env: env, room: &room}
-	used, rej := x.runOn(x.instanceFor(c, l), c, l, g, sliceInstructions, tableEntry(*cb.Cleanup))
+	used, rej := x.runOn(x.instanceFor(c, l), c, l, g, x.limits.SliceInstructions, tableEntry(*cb.Cleanup))
 	ctx.Instructions += used
 	c.AppendLog(now, env.Log)
 	if rej == nil {

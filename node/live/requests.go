@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"portico/lightclient/envelope"
 	"portico/node/api"
 	"portico/node/execution"
 	"portico/node/ingress"
@@ -34,6 +35,31 @@ func (s *States) await(ctx context.Context, wanted func(*snapshot) bool) (*snaps
 		case <-next:
 		}
 	}
+}
+
+// Inspect asks the newest certified state, of which there must be one, whether it would take
+// a call; nil is yes. It may be called at any time from anywhere, like Query.
+func (s *States) Inspect(r *envelope.Request) *types.Reject {
+	if r.Canister.IsManagement() {
+		return s.executor.InspectManagement(queryOf(r))
+	}
+	return s.executor.Inspect(queryOf(r))
+}
+
+// Query answers a query call from the newest certified state, of which there must be one.
+func (s *States) Query(r *envelope.Request) ([]byte, *types.Reject) {
+	if r.Canister.IsManagement() {
+		return s.executor.QueryManagement(queryOf(r))
+	}
+	return s.executor.Query(queryOf(r))
+}
+
+func queryOf(r *envelope.Request) execution.Query {
+	q := execution.Query{Canister: r.Canister, Method: r.Method, Arg: r.Arg, Sender: r.Sender}
+	if r.SenderInfo != nil {
+		q.CallerInfo, q.CallerSigner = r.SenderInfo.Info, r.SenderInfo.Signer
+	}
+	return q
 }
 
 // Certified implements api.Replica.
@@ -70,15 +96,7 @@ func (r *Replica) Submit(ctx context.Context, call api.Ingress) (*types.Reject, 
 	if r.states.full.Load() {
 		return types.Rejectf(types.ErrIngressHistoryFull, "The subnet can remember no more calls than it does now, until some of them expire"), nil
 	}
-	q := execution.Query{Canister: req.Canister, Method: req.Method, Arg: req.Arg, Sender: req.Sender}
-	if req.SenderInfo != nil {
-		q.CallerInfo, q.CallerSigner = req.SenderInfo.Info, req.SenderInfo.Signer
-	}
-	inspect := r.states.executor.Inspect
-	if req.Canister.IsManagement() {
-		inspect = r.states.executor.InspectManagement
-	}
-	if rej := inspect(q); rej != nil {
+	if rej := r.states.Inspect(req); rej != nil {
 		return rej, nil
 	}
 	c, err := ingress.Open(ingress.Message{Envelope: call.Raw, Effective: call.Effective.ID})
@@ -113,15 +131,7 @@ func (r *Replica) Query(_ context.Context, q api.Query) ([]byte, *types.Reject, 
 	if _, err := r.states.certified(); err != nil {
 		return nil, nil, err
 	}
-	query := execution.Query{Canister: q.Request.Canister, Method: q.Request.Method, Arg: q.Request.Arg, Sender: q.Request.Sender}
-	if q.Request.SenderInfo != nil {
-		query.CallerInfo, query.CallerSigner = q.Request.SenderInfo.Info, q.Request.SenderInfo.Signer
-	}
-	run := r.states.executor.Query
-	if q.Request.Canister.IsManagement() {
-		run = r.states.executor.QueryManagement
-	}
-	reply, rej := run(query)
+	reply, rej := r.states.Query(q.Request)
 	return reply, rej, nil
 }
 

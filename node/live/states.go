@@ -35,6 +35,11 @@ type StatesConfig struct {
 	// ShowFrom is the height that an earlier life of the node showed to users: those that are
 	// computed again below it are not shown, so that users never see the subnet go back.
 	ShowFrom types.Height
+	// Engine, if given, is shared with others, who close it; the folder then keeps no compiled
+	// modules.
+	Engine *wasm.Engine
+	// Limits of the subnet; the zero value means execution.DefaultLimits.
+	Limits execution.Limits
 	// Interpreter runs canisters without compiling them: slow, and for comparisons only.
 	Interpreter bool
 	Log         *slog.Logger
@@ -49,7 +54,7 @@ type States struct {
 	cfg      StatesConfig
 	subnet   execution.Subnet
 	topology tree.Topology
-	engine   *wasm.Engine
+	engine   *wasm.Engine // nil if it is shared
 	executor *execution.Executor
 	machine  *messaging.Machine
 	memories *memories
@@ -95,10 +100,14 @@ func (s *States) open() (err error) {
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return err
 	}
-	// one worker: a defect of the compiler then refuses a module instead of ending the process
-	s.engine, err = wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(s.cfg.Dir, "compiled"), Interpreter: s.cfg.Interpreter, Workers: 1})
-	if err != nil {
-		return err
+	engine := s.cfg.Engine
+	if engine == nil {
+		// one worker: a defect of the compiler then refuses a module instead of ending the process
+		s.engine, err = wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(s.cfg.Dir, "compiled"), Interpreter: s.cfg.Interpreter, Workers: 1})
+		if err != nil {
+			return err
+		}
+		engine = s.engine
 	}
 	if s.store, err = store.Open(filepath.Join(s.cfg.Dir, "checkpoints")); err != nil {
 		return err
@@ -106,7 +115,7 @@ func (s *States) open() (err error) {
 	s.memories = newMemories(work, heap.Best())
 	parallel := Parallel(runtime.GOMAXPROCS(0))
 	s.executor = execution.New(execution.Deps{
-		Subnet: s.subnet, Engine: s.engine, Memories: s.memories, Parallel: parallel, QueryDeadline: queryDeadline,
+		Subnet: s.subnet, Engine: engine, Memories: s.memories, Parallel: parallel, Limits: s.cfg.Limits, QueryDeadline: queryDeadline,
 	})
 	s.machine = &messaging.Machine{Subnet: s.subnet, Executor: s.executor, Parallel: parallel}
 	s.metadata = &metadata{executor: s.executor, sections: map[types.Hash]*tree.Trie{}}
@@ -220,6 +229,9 @@ func (s *States) executed() replica.Executed {
 	return replica.Executed{Height: s.state.Height, Root: s.view.Root.Hash(), Backlog: s.state.Backlog()}
 }
 
+// State is the newest state, certified or not, to read until the next Execute.
+func (s *States) State() *state.State { return s.state }
+
 // Execute implements replica.States.
 func (s *States) Execute(b *replica.Batch) (replica.Executed, error) {
 	if b.Height != s.state.Height+1 {
@@ -304,6 +316,9 @@ func (s *States) save(root types.Hash) error {
 // Close releases files. Nobody may use the States any more.
 func (s *States) Close() error {
 	var errs []error
+	if s.executor != nil {
+		errs = append(errs, s.executor.Close())
+	}
 	if s.memories != nil {
 		errs = append(errs, s.memories.close())
 	}

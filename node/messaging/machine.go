@@ -52,7 +52,7 @@ type Machine struct {
 func (m *Machine) Round(s *state.State, b Batch) *state.State {
 	m.index.follow(s, m.Executor)
 	r := &round{
-		Machine: m, s: s.Next(b.Time), batch: b, left: maxRoundInstructions,
+		Machine: m, s: s.Next(b.Time), batch: b, left: m.Executor.Limits().RoundInstructions,
 		ended: map[types.CanisterID]bool{},
 	}
 	r.room = r.roomLeft()
@@ -96,7 +96,7 @@ type round struct {
 	// scheduled: the canisters that wait have got their priorities for this round.
 	scheduled bool
 	// installed are the instructions of this round's calls to the management canister; from
-	// maxInstallInstructions on, installations wait.
+	// a slice on, installations wait.
 	installed uint64
 }
 
@@ -190,7 +190,7 @@ func (r *round) manage() (ran bool) {
 	r.s.Management = nil
 	var waiting []state.Input
 	for _, in := range queue {
-		if r.installed >= maxInstallInstructions && execution.Installs(in.Request) || r.Executor.Holds(in.Request) {
+		if r.installed >= r.Executor.Limits().SliceInstructions && execution.Installs(in.Request) || r.Executor.Holds(in.Request) {
 			waiting = append(waiting, in)
 			continue
 		}
@@ -199,7 +199,7 @@ func (r *round) manage() (ran bool) {
 		ran = true
 		if out.Paused {
 			// it must not run again in this round
-			r.installed = maxInstallInstructions
+			r.installed = r.Executor.Limits().SliceInstructions
 			waiting = append(waiting, in)
 		}
 		r.route(out)

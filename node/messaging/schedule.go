@@ -10,12 +10,6 @@ import (
 )
 
 const (
-	// maxRoundInstructions ends a round for each lane: what is left waits for the next.
-	maxRoundInstructions = 7_000_000_000
-	// maxCanisterInstructions ends a canister's turn within a round.
-	maxCanisterInstructions = 2_000_000_000
-	// maxInstallInstructions ends the installations of a round.
-	maxInstallInstructions = 2_000_000_000
 	// maxTurns bounds how often a round lets messages lead to further messages.
 	maxTurns = 100
 	// lanes is how many canisters run at the same time. It is the same whatever processors
@@ -89,7 +83,7 @@ func (l *lane) run(r *round) {
 		c := r.s.Canister(id)
 		var out execution.Output
 		paused := false
-		for len(c.Inbox) > 0 && !paused && out.Instructions < maxCanisterInstructions && !limited(c, r.s.Height) {
+		for len(c.Inbox) > 0 && !paused && out.Instructions < r.Executor.Limits().SliceInstructions && !limited(c, r.s.Height) {
 			var more execution.Output
 			more, paused = r.Executor.Step(c, now, &l.room)
 			out.Append(more)

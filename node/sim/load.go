@@ -20,7 +20,18 @@ type Load struct {
 	calls   []*userCall
 	pause   time.Duration // between calls; 0 while there are none
 	honest  func(node int) bool
+	request Request
 	running bool
+}
+
+// Request draws the canister, the method and the argument of a call, and the canister that it
+// concerns, which is the same unless it is a call to the management canister. Load adds the rest.
+// If ok is false the user sends nothing after all.
+type Request func() (r envelope.Request, effective principal.ID, ok bool)
+
+// add is the only request that ModelStates need.
+func add() (envelope.Request, principal.ID, bool) {
+	return envelope.Request{Canister: principal.Canister(0), Method: "add"}, principal.Canister(0), true
 }
 
 // userCall is a call that users want executed.
@@ -37,8 +48,13 @@ type acceptance struct {
 }
 
 // NewLoad is a load that is not there yet. Honest says whether a node can be trusted to
-// keep what it accepts.
-func NewLoad(w *World, honest func(node int) bool) *Load { return &Load{world: w, honest: honest} }
+// keep what it accepts; request may be nil.
+func NewLoad(w *World, honest func(node int) bool, request Request) *Load {
+	if request == nil {
+		request = add
+	}
+	return &Load{world: w, honest: honest, request: request}
+}
 
 // Rate has so many calls sent in a second from now on.
 func (l *Load) Rate(perSecond int) {
@@ -74,16 +90,18 @@ const (
 // Call sends one call to a node, to a second one at times, and to others if there is no answer.
 func (l *Load) Call() {
 	w := l.world
-	nonce := binary.BigEndian.AppendUint64(nil, uint64(len(l.calls)))
-	e, err := envelope.Anonymous{}.Sign(envelope.Request{
-		Kind: envelope.Call, IngressExpiry: uint64(w.now.Add(w.between(minExpiry, maxExpiry))), Nonce: nonce,
-		Canister: principal.Canister(0), Method: "add",
-	})
+	request, effective, ok := l.request()
+	if !ok {
+		return
+	}
+	request.Kind, request.Nonce = envelope.Call, binary.BigEndian.AppendUint64(nil, uint64(len(l.calls)))
+	request.IngressExpiry = uint64(w.now.Add(w.between(minExpiry, maxExpiry)))
+	e, err := envelope.Anonymous{}.Sign(request)
 	if err != nil {
 		w.Fail(err)
 		return
 	}
-	c, err := ingress.Open(ingress.Message{Envelope: e.Append(nil), Effective: principal.Canister(0)})
+	c, err := ingress.Open(ingress.Message{Envelope: e.Append(nil), Effective: effective})
 	if err != nil {
 		w.Fail(fmt.Errorf("the load's own call: %w", err))
 		return

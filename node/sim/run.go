@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portico/node/consensus"
+	"portico/node/registry"
 	"portico/node/types"
 )
 
@@ -17,6 +18,18 @@ type Options struct {
 	Crypto func(consensus.Crypto) consensus.Crypto
 	// ScoreLines is how much of the score's end is kept; 0 stands for all.
 	ScoreLines int
+	// Nodes is the size of the subnet; 0 stands for a drawn one.
+	Nodes int
+	// States and Request are those of SubnetConfig.
+	States  func(*registry.Records) States
+	Request Request
+	// Began, if given, is told of the subnet before its nodes start.
+	Began func(*Subnet)
+	// Calm is how long users have the subnet to themselves before the first fault.
+	Calm time.Duration
+	// Settled says what the subnet has yet to do once users send no more; nil stands for
+	// nothing.
+	Settled func() error
 }
 
 // Result is what came of a seed.
@@ -52,6 +65,9 @@ const (
 	minPhase, maxPhase = 10 * time.Second, 15 * time.Second
 	// recovery is how long everything may take once all faults are over.
 	recovery = 40 * time.Second
+	// settling is how long canisters may take to finish what they began: one that stops itself
+	// waits for five minutes.
+	settling = 6 * time.Minute
 )
 
 // Run draws a subnet, its load and its faults from a seed, and runs it until everything has
@@ -59,7 +75,13 @@ const (
 func Run(seed uint64, o Options) Result {
 	score := NewScore(o.ScoreLines)
 	draw := NewWorld(^seed, NewScore(1)) // chances of what the subnet is made of
-	cfg := SubnetConfig{Seed: seed, Nodes: drawSize(draw), Misdeeds: map[int]Misdeed{}, Rules: o.Rules, Crypto: o.Crypto, Score: score}
+	cfg := SubnetConfig{
+		Seed: seed, Nodes: drawSize(draw), Misdeeds: map[int]Misdeed{}, Rules: o.Rules, Crypto: o.Crypto,
+		States: o.States, Request: o.Request, Score: score,
+	}
+	if o.Nodes > 0 {
+		cfg.Nodes = o.Nodes
+	}
 	cfg.Interval = types.Height([]int{10, 20, 50}[draw.rand.IntN(3)])
 	f := types.Faults(cfg.Nodes)
 	if f > 0 && draw.chance(500) {
@@ -68,12 +90,19 @@ func Run(seed uint64, o Options) Result {
 		}
 	}
 	d := &director{Subnet: NewSubnet(cfg), spare: f - len(cfg.Misdeeds)}
+	if d.settled = o.Settled; d.settled == nil {
+		d.settled = func() error { return nil }
+	}
+	if o.Began != nil {
+		o.Began(d.Subnet)
+	}
 	d.World.OnDown(d.down)
 	for i := range cfg.Nodes {
 		d.smallOffset(i)
 	}
 	d.StartAll()
 	d.Load.Rate(1 + draw.rand.IntN(8))
+	d.World.Run(o.Calm)
 	for range 1 + draw.rand.IntN(1+12/(2+cfg.Nodes)) {
 		d.phase()
 	}
@@ -105,6 +134,8 @@ type director struct {
 	// ahead are nodes whose clocks were fast once: they may have made a block that nobody takes
 	// before its time, and until then they vote for no other at its height.
 	ahead []int
+	// settled is that of Options.
+	settled func() error
 }
 
 // down restarts a node that the disk brought down.
@@ -310,6 +341,12 @@ func (d *director) recover() {
 		w.Fail(fmt.Errorf("call %x, which an honest node has had all the time, is not executed %v after the last fault", id[:4], recovery))
 	}
 	d.CheckKnown()
+	for w.now < healed.Add(settling) && w.failure == nil && d.settled() != nil {
+		w.Run(time.Second)
+	}
+	if err := d.settled(); err != nil {
+		w.Fail(fmt.Errorf("%v after the last call: %w", settling, err))
+	}
 }
 
 func (d *director) expectAbove(h types.Height, nodes []int, why string) {

@@ -10,7 +10,14 @@ import (
 	"portico/node/types"
 )
 
-// ModelStates is a replica.States without canisters: the state is a chained hash of all
+// States is a node's replica.States and what its machine keeps of them between lives.
+type States interface {
+	replica.States
+	// Crash goes back to what is durable, as a new life finds it.
+	Crash() error
+}
+
+// ModelStates is a States without canisters: the state is a chained hash of all
 // batches and the set of the calls that were executed. It outlives its node's lives: Crash
 // goes back to the newest checkpoint.
 type ModelStates struct {
@@ -43,12 +50,13 @@ func NewModelStates(genesis types.Time) *ModelStates {
 }
 
 // Crash forgets what is not durable.
-func (s *ModelStates) Crash() {
+func (s *ModelStates) Crash() error {
 	for _, c := range s.executed[s.checkpoint.calls:] {
 		delete(s.known, c.id)
 	}
 	s.executed = s.executed[:s.checkpoint.calls]
 	s.newest, s.certified = s.checkpoint, s.checkpoint.height
+	return nil
 }
 
 // Newest is the newest checkpoint at the beginning of a life.

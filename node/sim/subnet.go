@@ -30,7 +30,12 @@ type SubnetConfig struct {
 	Crypto func(consensus.Crypto) consensus.Crypto
 	// Interval is the number of heights between checkpoints; 0 stands for DefaultInterval.
 	Interval types.Height
-	Score    *Score
+	// States makes the states of a node, or of one of an equivocating node's two halves; nil
+	// stands for ModelStates.
+	States func(*registry.Records) States
+	// Request draws what users send; nil stands for calls that ModelStates take.
+	Request Request
+	Score   *Score
 }
 
 // DefaultInterval is short, so that runs of a minute see checkpoints.
@@ -42,6 +47,10 @@ const (
 	notaryDelay = 300 * time.Millisecond
 	idleDelay   = time.Second
 )
+
+// maxAhead is how far the time of a block may be ahead of the true one when all clocks are
+// nearly right.
+const maxAhead = time.Second
 
 // Subnet is a subnet in a World of its own, with its checker and its users. Its nodes are
 // down until they are started.
@@ -59,7 +68,7 @@ type Subnet struct {
 // member is what outlives a node's lives.
 type member struct {
 	store   *Store
-	states  *ModelStates
+	states  States
 	misdeed Misdeed
 	twin    *member // of those that equivocate
 }
@@ -75,7 +84,7 @@ func NewSubnet(cfg SubnetConfig) *Subnet {
 		honest[i] = cfg.Misdeeds[i] == Honest
 	}
 	s.Checker = NewChecker(s.World, honest)
-	s.Load = NewLoad(s.World, s.Checker.Honest)
+	s.Load = NewLoad(s.World, s.Checker.Honest, cfg.Request)
 	s.World.OnDown(s.Checker.Down)
 	for i, id := range s.Records.Subnet.Members {
 		m := s.member()
@@ -89,7 +98,10 @@ func NewSubnet(cfg SubnetConfig) *Subnet {
 }
 
 func (s *Subnet) member() *member {
-	return &member{store: NewStore(), states: NewModelStates(s.Records.Subnet.Genesis)}
+	if s.cfg.States == nil {
+		return &member{store: NewStore(), states: NewModelStates(s.Records.Subnet.Genesis)}
+	}
+	return &member{store: NewStore(), states: s.cfg.States(s.Records)}
 }
 
 // records are those of a subnet without real keys.
@@ -128,7 +140,9 @@ func (s *Subnet) boot(node int) (loop.Handler, error) {
 }
 
 func (s *Subnet) replica(node int, m *member) (*replica.Replica, error) {
-	m.states.Crash()
+	if err := m.states.Crash(); err != nil {
+		return nil, err
+	}
 	var crypto consensus.Crypto = s.crypto.Member(types.Member(node))
 	if s.cfg.Crypto != nil {
 		crypto = s.cfg.Crypto(crypto)
@@ -168,14 +182,16 @@ func (s *Subnet) Nodes() []int {
 }
 
 // CheckKnown fails unless every honest node's certified state knows the calls that were
-// agreed on up to its height.
+// agreed on up to its height and have not expired.
 func (s *Subnet) CheckKnown() {
 	for i, m := range s.members {
 		if m.misdeed != Honest || !s.World.Up(i) {
 			continue
 		}
-		for id, h := range s.Checker.calls {
-			if h <= s.Checker.CertifiedBy(i) && !m.states.Known(id) {
+		for _, u := range s.Load.calls {
+			id := u.call.RequestID()
+			h, ok := s.Checker.Executed(id)
+			if ok && h <= s.Checker.CertifiedBy(i) && u.call.Expiry() > s.World.now.Add(maxAhead) && !m.states.Known(id) {
 				s.World.Fail(fmt.Errorf("node %d: its state of height %d does not know call %x of height %d", i, s.Checker.CertifiedBy(i), id[:4], h))
 				return
 			}
