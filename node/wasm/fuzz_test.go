@@ -57,9 +57,10 @@ func FuzzMutants(f *testing.F) {
 func prepare(f *testing.F, t *trial, made *atomic.Int32) {
 	done := make(chan struct{})
 	f.Cleanup(func() { <-done })
+	life := f.Context()
 	go func() {
 		defer close(done)
-		for n := seedGo; n < seedCount && f.Context().Err() == nil; n++ {
+		for n := seedGo; n < seedCount && life.Err() == nil; n++ {
 			_, _ = t.seeds[n]() // whoever wants it gets the error
 			made.Store(int32(n) + 1)
 		}
@@ -136,10 +137,10 @@ func newTrial(tb testing.TB) *trial {
 	t.raw = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().
 		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesTailCall|experimental.CoreFeaturesExtendedConst))
 	tb.Cleanup(func() { t.raw.Close(ctx) })
-	tmp := tb.TempDir()
+	tmp, life := tb.TempDir(), tb.Context()
 	for i := range t.seeds {
 		t.seeds[i] = sync.OnceValues(func() (*mutant, error) {
-			code, err := seedModule(tb.Context(), tmp, i)
+			code, err := seedModule(life, tmp, i)
 			if err != nil {
 				return nil, err
 			}
