@@ -169,6 +169,7 @@ func TestMotokoActorsRun(t *testing.T) {
 					{"update spin", nat(1000), nat(motokoSpin(1000))},
 					{"update keep", nat(5000), nat(5000)},
 					{"update keep", nat(1), nat(5001)},
+					{"update collect", nat(300), nat(300*299/2 + 300)},
 					{"query get", []byte("DIDL\x00\x00"), nat(2)},
 				} {
 					globals := i.Globals()
