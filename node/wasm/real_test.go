@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,11 +23,9 @@ type message struct {
 	replied    bool
 }
 
-// systemAPI is enough of the system API for compiled canisters to run: arguments,
-// replies and traps; everything else does nothing and gives zero. A letter is a type:
-// p pointer, i i32, l i64.
-func systemAPI() []HostFunc {
-	var out []HostFunc
+// systemSignatures are the functions of the system API, which do nothing yet. A letter
+// is a type: p pointer, i i32, l i64.
+func systemSignatures() (out []HostFunc) {
 	for _, f := range strings.Fields(`accept_message: call_cycles_add:l call_cycles_add128:ll call_data_append:pp call_new:pppppppp
 		call_on_cleanup:pp call_perform:>i call_with_best_effort_response:i canister_cycle_balance:>l canister_cycle_balance128:p
 		canister_self_copy:ppp canister_self_size:>p canister_status:>i canister_version:>l certified_data_set:pp data_certificate_copy:ppp
@@ -35,7 +34,11 @@ func systemAPI() []HostFunc {
 		msg_cycles_available:>l msg_cycles_available128:p msg_cycles_refunded:>l msg_cycles_refunded128:p msg_deadline:>l msg_method_name_copy:ppp
 		msg_method_name_size:>p msg_reject:pp msg_reject_code:>i msg_reject_msg_copy:ppp msg_reject_msg_size:>p msg_reply: msg_reply_data_append:pp
 		performance_counter:i>l stable64_grow:l>l stable64_read:lll stable64_size:>l stable64_write:lll stable_grow:i>i stable_read:iii
-		stable_size:>i stable_write:iii time:>l trap:pp`) {
+		stable_size:>i stable_write:iii time:>l trap:pp msg_caller_info_data_size:>p msg_caller_info_data_copy:ppp msg_caller_info_signer_size:>p
+		msg_caller_info_signer_copy:ppp cycles_burn128:llp subnet_self_size:>p subnet_self_copy:ppp canister_liquid_cycle_balance128:p root_key_size:>p
+		root_key_copy:ppp cost_call:llp cost_create_canister:p cost_http_request:llp cost_sign_with_ecdsa:ppip>i cost_sign_with_schnorr:ppip>i
+		cost_vetkd_derive_key:ppip>i env_var_count:>p env_var_name_size:p>p env_var_name_copy:pppp env_var_name_exists:pp>i env_var_value_size:pp>p
+		env_var_value_copy:ppppp`) {
 		name, sig, _ := strings.Cut(f, ":")
 		params, results, _ := strings.Cut(sig, ">")
 		types := func(s string) (out []ValueType) {
@@ -44,13 +47,23 @@ func systemAPI() []HostFunc {
 			}
 			return out
 		}
-		h := HostFunc{Name: name, Params: types(params), Results: types(results)}
+		out = append(out, HostFunc{Name: name, Params: types(params), Results: types(results)})
+	}
+	return out
+}
+
+// systemAPI is enough of the system API for compiled canisters to run: arguments,
+// replies and traps; everything else does nothing and gives zero.
+func systemAPI() []HostFunc {
+	out := systemSignatures()
+	for i := range out {
+		h := &out[i]
 		h.Func = func(c *Caller, stack []uint64) error {
 			if err := c.Charge(100); err != nil {
 				return err
 			}
 			m := c.Env().(*message)
-			switch name {
+			switch h.Name {
 			case "msg_arg_data_size":
 				stack[0] = uint64(len(m.arg))
 			case "msg_arg_data_copy":
@@ -68,7 +81,6 @@ func systemAPI() []HostFunc {
 			}
 			return nil
 		}
-		out = append(out, h)
 	}
 	return out
 }
@@ -87,25 +99,36 @@ func mustCall(tb testing.TB, i *Instance, export string, m *message) Outcome {
 // motoko compiles the test's actor, or skips the test.
 func motoko(tb testing.TB, gc string) []byte {
 	tb.Helper()
+	code, err := motokoModule(tb.Context(), tb.TempDir(), gc)
+	if absent := (*absentError)(nil); errors.As(err, &absent) {
+		tb.Skip(err)
+	} else if err != nil {
+		tb.Fatal(err)
+	}
+	return code
+}
+
+// absentError says which tool a machine lacks.
+type absentError struct{ tool string }
+
+func (e *absentError) Error() string { return e.tool + " is not installed" }
+
+func motokoModule(ctx context.Context, tmp, gc string) ([]byte, error) {
 	if _, err := os.Stat(filepath.Join("..", "..", "node_modules", "motoko")); err != nil {
-		tb.Skip("the npm package motoko is not installed")
+		return nil, &absentError{"the npm package motoko"}
 	}
 	if _, err := exec.LookPath("node"); err != nil {
-		tb.Skip("Node.js is not installed")
+		return nil, &absentError{"Node.js"}
 	}
-	out := filepath.Join(tb.TempDir(), "actor.wasm")
+	out := filepath.Join(tmp, "actor.wasm")
 	args := []string{filepath.Join("testdata", "actor.mjs"), out}
 	if gc != "" {
 		args = append(args, gc)
 	}
-	if b, err := exec.Command("node", args...).CombinedOutput(); err != nil {
-		tb.Fatalf("the Motoko compiler: %v\n%s", err, b[max(0, len(b)-500):])
+	if b, err := exec.CommandContext(ctx, "node", args...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("the Motoko compiler: %w\n%s", err, b[max(0, len(b)-500):])
 	}
-	code, err := os.ReadFile(out)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return code
+	return os.ReadFile(out)
 }
 
 // install does what installing does: data, start, init.
@@ -146,6 +169,7 @@ func TestMotokoActorsRun(t *testing.T) {
 					{"update spin", nat(1000), nat(motokoSpin(1000))},
 					{"update keep", nat(5000), nat(5000)},
 					{"update keep", nat(1), nat(5001)},
+					{"update collect", nat(300), nat(300*299/2 + 300)},
 					{"query get", []byte("DIDL\x00\x00"), nat(2)},
 				} {
 					globals := i.Globals()
@@ -179,12 +203,14 @@ func motokoSpin(k uint64) uint64 {
 
 func goCanister(tb testing.TB) []byte {
 	tb.Helper()
-	code, err := link.Build(filepath.Join("testdata", "gocanister"), "")
+	code, err := goModule()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return code
 }
+
+func goModule() ([]byte, error) { return link.Build(filepath.Join("testdata", "gocanister"), "") }
 
 func TestGoCanistersRun(t *testing.T) {
 	code := goCanister(t)

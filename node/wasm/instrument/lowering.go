@@ -269,6 +269,10 @@ func (f *function) noteUse(i *instruction) {
 	switch i.op {
 	case opMemoryInit, opDataDrop:
 		f.usesSegments = true
+		if f.dataCount == nil {
+			// The rewritten module has one, so the engine would not object.
+			f.r.failf("memory.init and data.drop need a data count section")
+		}
 	}
 	switch i.op {
 	case opTableSet, opTableInit, opTableCopy, opTableFill, opTableGrow, opElemDrop, opDataDrop:

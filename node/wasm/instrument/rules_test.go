@@ -177,6 +177,23 @@ func TestInfoTellsWhatAModuleOffers(t *testing.T) {
 	}
 }
 
+func TestUseOfSegmentsNeedsADataCountSection(t *testing.T) {
+	for _, use := range []string{`(memory.init $p (i32.const 0) (i32.const 0) (i32.const 0))`, `(data.drop $p)`} {
+		code := wat.MustAssemble(`(module (memory 1) (data $p "x") (func ` + use + `))`)
+		if _, _, err := Rewrite(code, Options{}); err != nil {
+			t.Errorf("%s: %v", use, err)
+		}
+		count := []byte{secDataCount, 1, 1}
+		if !bytes.Contains(code, count) {
+			t.Fatalf("no data count section in %x", code)
+		}
+		_, _, err := Rewrite(bytes.Replace(code, count, nil, 1), Options{})
+		if err == nil || !strings.Contains(err.Error(), "data count section") {
+			t.Errorf("%s without the section: %v", use, err)
+		}
+	}
+}
+
 // Neither cut off nor changed modules may panic, whatever becomes of them.
 func FuzzRewrite(f *testing.F) {
 	for _, src := range fuzzSeeds {

@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 const [output, gc] = process.argv.slice(2);
 const motoko = createRequire(import.meta.url)("motoko").default;
 if (gc) motoko.compiler.gcFlags(gc);
-motoko.write("main.mo", `persistent actor {
+motoko.write("main.mo", `import Prim "mo:prim";
+persistent actor {
   type List = ?(Nat, List);
   var n = 0;
   var kept : List = null;
@@ -25,6 +26,54 @@ motoko.write("main.mo", `persistent actor {
     var length = 0;
     label walk loop { switch l { case null { break walk }; case (?(_, rest)) { length += 1; l := rest } } };
     length
+  };
+  // A search tree, a table of buckets and an array that is sorted, of k entries each.
+  type Tree = ?(Nat, Nat, Tree, Tree);
+  func insert(t : Tree, key : Nat, value : Nat) : Tree = switch t {
+    case null ?(key, value, null, null);
+    case (?(k, v, l, r)) if (key < k) ?(k, v, insert(l, key, value), r) else if (key > k) ?(k, v, l, insert(r, key, value)) else ?(k, value, l, r);
+  };
+  func find(t : Tree, key : Nat) : Nat = switch t {
+    case null 0;
+    case (?(k, v, l, r)) if (key < k) find(l, key) else if (key > k) find(r, key) else v;
+  };
+  func sort(a : [var Nat], from : Nat, to : Nat) {
+    if (from + 1 >= to) return;
+    let pivot = a[(from + to) / 2];
+    var i = from;
+    var j = to - 1 : Nat;
+    label split loop {
+      while (a[i] < pivot) i += 1;
+      while (a[j] > pivot) j -= 1;
+      if (i >= j) break split;
+      let x = a[i];
+      a[i] := a[j];
+      a[j] := x;
+      i += 1;
+      j -= 1;
+    };
+    sort(a, from, i);
+    sort(a, i, to);
+  };
+  public func collect(k : Nat) : async Nat {
+    var tree : Tree = null;
+    let buckets = Prim.Array_init<List>(256, null);
+    let sorted = Prim.Array_init<Nat>(k, 0);
+    var key = 1;
+    for (i in sorted.keys()) {
+      key := (key * 16807) % 2147483647;
+      tree := insert(tree, key, i);
+      buckets[key % 256] := ?(key, buckets[key % 256]);
+      sorted[i] := key;
+    };
+    sort(sorted, 0, k);
+    var sum = 0;
+    for (key in sorted.vals()) {
+      sum += find(tree, key);
+      var l = buckets[key % 256];
+      label walk loop { switch l { case null { break walk }; case (?(other, rest)) { if (other == key) { sum += 1; break walk }; l := rest } } };
+    };
+    sum
   };
 }`);
 writeFileSync(output, motoko.wasm("main.mo", "ic").wasm);
