@@ -178,6 +178,11 @@ function managementInterface({ IDL }) {
     start_canister: IDL.Func([id], [], []),
     stop_canister: IDL.Func([id], [], []),
     delete_canister: IDL.Func([id], [], []),
+    take_canister_snapshot: IDL.Func(
+      [IDL.Record({ canister_id: IDL.Principal, replace_snapshot: IDL.Opt(IDL.Vec(IDL.Nat8)) })],
+      [IDL.Record({ id: IDL.Vec(IDL.Nat8), total_size: IDL.Nat64 })], [],
+    ),
+    load_canister_snapshot: IDL.Func([IDL.Record({ canister_id: IDL.Principal, snapshot_id: IDL.Vec(IDL.Nat8) })], [], []),
     update_settings: IDL.Func([IDL.Record({ canister_id: IDL.Principal, settings })], [], []),
     canister_status: IDL.Func([id], [IDL.Record({
       status: IDL.Variant({ running: IDL.Null, stopping: IDL.Null, stopped: IDL.Null }),
