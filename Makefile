@@ -4,6 +4,7 @@ GO       ?= go
 NODE     ?= node
 FUZZTIME ?= 20s
 NODES    ?= 4
+SANDBOXES ?= 0
 SEEDS    ?= 2000
 FIRST    ?= 1
 CHROMIUM ?= /usr/bin/chromium
@@ -63,10 +64,10 @@ sim: ## SEEDS=n simulated subnets with faults, from seed FIRST=k on
 	$(GO) test -count=1 -timeout 0 -run '^TestSeeds' -v ./node/sim -seeds $(SEEDS) -first $(FIRST)
 
 .PHONY: conformance
-conformance: build ## every behaviour of the interface specification, on NODES replicas
+conformance: build ## every behaviour of the interface specification, on NODES replicas with SANDBOXES processes each
 	@mkdir -p build
 	$(GO) test -c -o build/conformance ./node/conformance
-	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -program $(BIN)
+	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
 bench: build worker sample chromium ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live

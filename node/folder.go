@@ -197,7 +197,7 @@ func (f folder) write(records *registry.Records, members []live.Member) error {
 
 // settings writes a replica's TOML file anew: where it listens, and where its peers are if not
 // where the records say, because somebody else has taken a port in the meantime.
-func (f folder) settings(i int, records *registry.Records, all []*addresses) error {
+func (f folder) settings(i int, records *registry.Records, all []*addresses, sandboxes uint) error {
 	moved := map[string]string{}
 	for k, node := range records.Nodes {
 		if all[k].peers.address != node.Peers {
@@ -205,7 +205,7 @@ func (f folder) settings(i int, records *registry.Records, all []*addresses) err
 		}
 	}
 	text, err := toml.Marshal(map[string]any{
-		"listen": all[i].api.address, "listen_peers": all[i].peers.address, "metrics": all[i].metrics.address, "peer_addresses": moved,
+		"listen": all[i].api.address, "listen_peers": all[i].peers.address, "metrics": all[i].metrics.address, "peer_addresses": moved, "sandboxes": sandboxes,
 	})
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func TestAPortThatWasTakenInTheMeantimeIsReplaced(t *testing.T) {
 	if all[2].peers.address == records.Nodes[2].Peers {
 		t.Fatal("an address that somebody listens on was reserved")
 	}
-	if err := f.settings(0, records, all); err != nil {
+	if err := f.settings(0, records, all, 0); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := config.LoadReplica(filepath.Join(f.node(0), replicaFile))

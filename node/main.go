@@ -19,12 +19,20 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"portico/node/wasm"
+	"portico/node/wasm/ic0"
+	"portico/node/wasm/sandbox"
 )
 
 // usageError is a mistake in the command line; flag has said what it is.
 type usageError struct{ error }
 
 func main() {
+	if sandbox.Called() {
+		fmt.Fprintln(os.Stderr, "portico: sandbox:", sandbox.Serve(wasm.Imports(ic0.Functions())))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:])

@@ -55,7 +55,7 @@ func runReplica(ctx context.Context, cfg config.Replica) error {
 	if err != nil {
 		return fmt.Errorf("listening for other replicas: %w", err)
 	}
-	r, err := live.Open(live.Config{Dir: cfg.Dir, Records: records, Keys: keys, Listener: peers, Log: log})
+	r, err := live.Open(live.Config{Dir: cfg.Dir, Records: records, Keys: keys, Listener: peers, Sandboxes: cfg.Sandboxes, Log: log})
 	if err != nil {
 		return err
 	}

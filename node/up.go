@@ -38,6 +38,7 @@ type network struct {
 	verbose          bool
 	nodes            uint
 	admins           principals
+	sandboxes        uint
 	workerDir        string
 	sampleDir        string
 }
@@ -81,6 +82,7 @@ func (n *network) flags() *flag.FlagSet {
 	f.Var(&n.domains, "domain", "`name` below which canisters are served; may be repeated (default localhost)")
 	f.UintVar(&n.nodes, "nodes", 0, "`number` of replicas of a new network (default 4); n of them survive that (n-1)/3 fail")
 	f.Var(&n.admins, "subnet-admin", "`principal` that may make canisters for nothing on a new network, and list, stop and delete all; may be repeated")
+	f.UintVar(&n.sandboxes, "sandboxes", 0, "`number` of processes in which each replica runs the code of canisters, apart from its secrets; 0 is its own")
 	f.StringVar(&n.workerDir, "worker-dir", "", "`directory` with the built service worker (default: next to the program, if it is there)")
 	f.StringVar(&n.sampleDir, "sample", "", "`directory` of a built sample dapp to deploy once")
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
@@ -223,7 +225,7 @@ func (n *network) prepare() (*replicas, error) {
 	}
 	r := &replicas{rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
 	for i, node := range records.Nodes {
-		if err := f.settings(i, records, all); err != nil {
+		if err := f.settings(i, records, all, n.sandboxes); err != nil {
 			return nil, errors.Join(err, release(all))
 		}
 		r.nodes = append(r.nodes, &supervised{

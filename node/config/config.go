@@ -26,6 +26,9 @@ type Replica struct {
 	// Metrics is the address of the status page and of metrics for Prometheus, or "" for
 	// none. Whoever reaches it may read both.
 	Metrics string `toml:"metrics"`
+	// Sandboxes is how many processes run the code of canisters, so that a defect of the
+	// compiler does not reach the replica's secrets; 0 runs it in the replica's own. At most 64.
+	Sandboxes int `toml:"sandboxes"`
 	// PeerAddresses are, by node id, the addresses of replicas that are not where their
 	// records say.
 	PeerAddresses map[string]string `toml:"peer_addresses"`
@@ -45,6 +48,8 @@ type Gateway struct {
 	AliasFile string `toml:"alias_file"`
 }
 
+const maxSandboxes = 64
+
 // LoadReplica reads a replica's file.
 func LoadReplica(path string) (Replica, error) {
 	c := Replica{Dir: ".", KeyFile: "node.key", RegistryFile: "registry"}
@@ -56,6 +61,9 @@ func LoadReplica(path string) (Replica, error) {
 		return c, fmt.Errorf(`%s: listen is missing: give an address such as listen = "127.0.0.1:8080"`, path)
 	case c.ListenPeers == "":
 		return c, fmt.Errorf(`%s: listen_peers is missing: give an address such as listen_peers = "127.0.0.1:8081"`, path)
+	}
+	if c.Sandboxes < 0 || c.Sandboxes > maxSandboxes {
+		return c, fmt.Errorf("%s: sandboxes = %d: give a number from 0 to %d", path, c.Sandboxes, maxSandboxes)
 	}
 	c.Dir, c.KeyFile, c.RegistryFile = relative(path, c.Dir), relative(path, c.KeyFile), relative(path, c.RegistryFile)
 	return c, nil

@@ -11,10 +11,11 @@ import (
 
 // settings are the command line.
 type settings struct {
-	nodes   int
-	program string
-	report  string
-	admins  []principal.ID // of the network
+	nodes     int
+	sandboxes int
+	program   string
+	report    string
+	admins    []principal.ID // of the network
 }
 
 var config settings
@@ -26,6 +27,7 @@ const parallelChecks = "24"
 func TestMain(m *testing.M) {
 	flag.IntVar(&config.nodes, "nodes", 1, "number of replicas")
 	flag.StringVar(&config.program, "program", filepath.Join("..", "..", "bin", "portico"), "the built `program`")
+	flag.IntVar(&config.sandboxes, "sandboxes", 0, "processes in which each replica runs canisters")
 	flag.StringVar(&config.report, "report", "", "`file` that gets the table")
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {

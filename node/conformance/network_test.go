@@ -57,7 +57,7 @@ func start(t *testing.T, cfg settings) *network {
 		// a test that runs into its time limit must not leave processes behind
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-5*time.Second))
 	}
-	args := []string{"up", "--nodes", strconv.Itoa(cfg.nodes), "--state-dir", filepath.Join(dir, "state"), "--gateway-port", "0", "--status-dir", statusDir}
+	args := []string{"up", "--nodes", strconv.Itoa(cfg.nodes), "--sandboxes", strconv.Itoa(cfg.sandboxes), "--state-dir", filepath.Join(dir, "state"), "--gateway-port", "0", "--status-dir", statusDir}
 	cmd := exec.CommandContext(ctx, cfg.program, append(args, adminFlags(cfg.admins)...)...)
 	var output lines
 	cmd.Stdout, cmd.Stderr = &output, os.Stderr

@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"path/filepath"
 	"sync"
 
@@ -11,18 +12,20 @@ import (
 	"portico/node/state/heap"
 	"portico/node/state/store"
 	"portico/node/types"
+	"portico/node/wasm/sandbox"
 )
 
 // memories are the working files of canisters' memories.
 type memories struct {
 	dir     string
 	backend heap.Backend
+	pool    *sandbox.Pool // with the heaps' mappings; nil if they are in this process
 	mu      sync.Mutex
 	open    map[string]*heap.Memory
 }
 
-func newMemories(dir string, b heap.Backend) *memories {
-	return &memories{dir: dir, backend: b, open: map[string]*heap.Memory{}}
+func newMemories(dir string, b heap.Backend, pool *sandbox.Pool) *memories {
+	return &memories{dir: dir, backend: b, pool: pool, open: map[string]*heap.Memory{}}
 }
 
 // Names of a canister's memories, in checkpoints and as working files.
@@ -39,12 +42,24 @@ func snapshotStableName(id state.SnapshotID) string {
 }
 
 // Heap returns a canister's heap.
-func (m *memories) Heap(id principal.ID) (*heap.Memory, error) { return m.get(heapName(id)) }
+func (m *memories) Heap(id principal.ID) (*heap.Memory, error) {
+	return m.get(heapName(id), m.place(id))
+}
+
+// place is where a canister's heap is mapped; nil is in this process.
+func (m *memories) place(id principal.ID) heap.Spaces {
+	if m.pool == nil {
+		return nil
+	}
+	h := fnv.New64a()
+	h.Write(id.Bytes())
+	return m.pool.Group(h.Sum64())
+}
 
 // Stable returns a canister's stable memory.
-func (m *memories) Stable(id principal.ID) (*heap.Memory, error) { return m.get(stableName(id)) }
+func (m *memories) Stable(id principal.ID) (*heap.Memory, error) { return m.get(stableName(id), nil) }
 
-func (m *memories) get(name string) (*heap.Memory, error) {
+func (m *memories) get(name string, place heap.Spaces) (*heap.Memory, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if mem := m.open[name]; mem != nil {
@@ -54,14 +69,17 @@ func (m *memories) get(name string) (*heap.Memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if place != nil {
+		mem.ViewsIn(place)
+	}
 	m.open[name] = mem
 	return mem, nil
 }
 
 // Snapshot returns the heap and the stable memory of a snapshot.
 func (m *memories) Snapshot(id state.SnapshotID) (heap, stable *heap.Memory, err error) {
-	if heap, err = m.get(snapshotHeapName(id)); err == nil {
-		stable, err = m.get(snapshotStableName(id))
+	if heap, err = m.get(snapshotHeapName(id), nil); err == nil {
+		stable, err = m.get(snapshotStableName(id), nil)
 	}
 	return heap, stable, err
 }
@@ -102,6 +120,9 @@ func (m *memories) restore(from *store.Loaded, s *state.State) error {
 			mem, err := from.Memory(name, filepath.Join(m.dir, name), m.backend)
 			if err != nil {
 				return err
+			}
+			if place := m.place(id); place != nil && name == heapName(id) {
+				mem.ViewsIn(place)
 			}
 			m.open[name] = mem
 		}

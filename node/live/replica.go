@@ -48,7 +48,9 @@ type Config struct {
 	Keys    *committee.Keys
 	// Listener takes the connections of peers. The Replica closes it.
 	Listener net.Listener
-	Log      *slog.Logger
+	// Sandboxes is that of StatesConfig.
+	Sandboxes int
+	Log       *slog.Logger
 }
 
 const (
@@ -108,7 +110,7 @@ func (r *Replica) open() error {
 	if err != nil {
 		return err
 	}
-	if r.states, err = OpenStates(StatesConfig{Dir: r.cfg.Dir, Records: r.cfg.Records, ShowFrom: shown, Log: r.cfg.Log}); err != nil {
+	if r.states, err = OpenStates(StatesConfig{Dir: r.cfg.Dir, Records: r.cfg.Records, ShowFrom: shown, Sandboxes: r.cfg.Sandboxes, Log: r.cfg.Log}); err != nil {
 		return err
 	}
 	r.auth = usersig.New(usersig.Config{

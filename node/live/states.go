@@ -25,6 +25,7 @@ import (
 	"portico/node/types"
 	"portico/node/wasm"
 	"portico/node/wasm/ic0"
+	"portico/node/wasm/sandbox"
 )
 
 // StatesConfig is what States are made of.
@@ -40,6 +41,9 @@ type StatesConfig struct {
 	Engine *wasm.Engine
 	// Limits of the subnet; the zero value means execution.DefaultLimits.
 	Limits execution.Limits
+	// Sandboxes is how many processes run canisters' code, each for a group of canisters; 0 runs
+	// it in this process. The program must begin with sandbox.Serve when sandbox.Called.
+	Sandboxes int
 	// Interpreter runs canisters without compiling them: slow, and for comparisons only.
 	Interpreter bool
 	Log         *slog.Logger
@@ -54,7 +58,8 @@ type States struct {
 	cfg      StatesConfig
 	subnet   execution.Subnet
 	topology tree.Topology
-	engine   *wasm.Engine // nil if it is shared
+	engine   *wasm.Engine  // nil if it is shared
+	pool     *sandbox.Pool // nil if canisters run in this process
 	executor *execution.Executor
 	machine  *messaging.Machine
 	memories *memories
@@ -102,9 +107,7 @@ func (s *States) open() (err error) {
 	}
 	engine := s.cfg.Engine
 	if engine == nil {
-		// one worker: a defect of the compiler then refuses a module instead of ending the process
-		s.engine, err = wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(s.cfg.Dir, "compiled"), Interpreter: s.cfg.Interpreter, Workers: 1})
-		if err != nil {
+		if err := s.start(); err != nil {
 			return err
 		}
 		engine = s.engine
@@ -112,7 +115,7 @@ func (s *States) open() (err error) {
 	if s.store, err = store.Open(filepath.Join(s.cfg.Dir, "checkpoints")); err != nil {
 		return err
 	}
-	s.memories = newMemories(work, heap.Best())
+	s.memories = newMemories(work, heap.Best(), s.pool)
 	parallel := Parallel(runtime.GOMAXPROCS(0))
 	s.executor = execution.New(execution.Deps{
 		Subnet: s.subnet, Engine: engine, Memories: s.memories, Parallel: parallel, Limits: s.cfg.Limits, QueryDeadline: queryDeadline,
@@ -120,6 +123,28 @@ func (s *States) open() (err error) {
 	s.machine = &messaging.Machine{Subnet: s.subnet, Executor: s.executor, Parallel: parallel}
 	s.metadata = &metadata{executor: s.executor, sections: map[types.Hash]*tree.Trie{}}
 	return s.load()
+}
+
+// start makes the engine, and the processes for it if there are to be any.
+func (s *States) start() (err error) {
+	// one worker: a defect of the compiler then refuses a module instead of ending the process
+	cfg := wasm.EngineConfig{Host: ic0.Functions(), CacheDir: filepath.Join(s.cfg.Dir, "compiled"), Interpreter: s.cfg.Interpreter, Workers: 1}
+	if s.cfg.Sandboxes > 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		s.pool, err = sandbox.New(sandbox.Config{Command: []string{self}, Imports: wasm.Imports(cfg.Host), Groups: s.cfg.Sandboxes, Stderr: os.Stderr})
+		if err != nil {
+			return err
+		}
+		if err := s.pool.Confined(); err != nil {
+			s.cfg.Log.Warn("canisters run in processes that the system does not confine", "error", err)
+		}
+		cfg.Backend = s.pool
+	}
+	s.engine, err = wasm.NewEngine(cfg)
+	return err
 }
 
 // topologyOf is what the state tree says of the subnet.

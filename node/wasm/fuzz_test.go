@@ -273,7 +273,7 @@ func runMutant(tt *testing.T, m *Module) (c conduct) {
 			ended = fmt.Sprintf("%v, %q", out.Trap.Kind, out.Trap.Message)
 		}
 		c.calls = append(c.calls, fmt.Sprintf("%s: %s, %d instructions, %d pages, globals %x, reusable %v, host %d %x %s",
-			what, ended, out.Instructions, len(i.Memory())>>16, i.Globals(), i.Reusable(), env.count, env.trace, env.last))
+			what, ended, out.Instructions, i.Size()>>16, i.Globals(), i.Reusable(), env.count, env.trace, env.last))
 	}
 	if info.Start {
 		note("start", i.Start)
@@ -287,7 +287,7 @@ func runMutant(tt *testing.T, m *Module) (c conduct) {
 	for fn := range uint64(3) {
 		note("table", func(c *Call) Outcome { return i.CallTable(fn, 64*fn, c) })
 	}
-	c.memory = bytes.Clone(i.Memory())
+	c.memory = bytes.Clone(memoryOf(i))
 	return c
 }
 
@@ -378,9 +378,8 @@ func (e *fuzzEnv) transfer(h *HostFunc, c *Caller, args []uint64) error {
 
 // fuzzRange is a range of the caller's memory.
 func fuzzRange(c *Caller, at, n uint64) ([]byte, error) {
-	m := c.Memory()
-	if n > 1<<16 || at > uint64(len(m)) || n > uint64(len(m))-at {
+	if size := c.MemorySize(); n > 1<<16 || at > size || n > size-at {
 		return nil, errors.New("out of bounds: " + string(binary.BigEndian.AppendUint64(nil, at)))
 	}
-	return m[at : at+n], c.Charge(n)
+	return bytes.Clone(c.Bytes(at, n)), c.Charge(n)
 }

@@ -28,6 +28,7 @@ func main() {
 	cfg := config{}
 	flag.StringVar(&cfg.program, "program", "bin/portico", "the program")
 	flag.IntVar(&cfg.nodes, "nodes", 4, "replicas")
+	flag.IntVar(&cfg.sandboxes, "sandboxes", 0, "processes in which each replica runs canisters")
 	flag.IntVar(&cfg.canisters, "canisters", 100, "counters that calls are spread over")
 	flag.IntVar(&cfg.clients, "clients", 192, "calls in flight when throughput is measured")
 	flag.DurationVar(&cfg.each, "time", 10*time.Second, "how long to measure each figure")
@@ -41,9 +42,9 @@ func main() {
 }
 
 type config struct {
-	program                   string
-	nodes, canisters, clients int
-	each                      time.Duration
+	program                              string
+	nodes, sandboxes, canisters, clients int
+	each                                 time.Duration
 }
 
 // network is a running network.
@@ -97,7 +98,7 @@ func start(ctx context.Context, cfg config) (*network, error) {
 		return nil, err
 	}
 	n := &network{dir: dir}
-	n.cmd = exec.CommandContext(ctx, cfg.program, "up", "--nodes", strconv.Itoa(cfg.nodes), "--state-dir", dir, "--gateway-port", "0")
+	n.cmd = exec.CommandContext(ctx, cfg.program, "up", "--nodes", strconv.Itoa(cfg.nodes), "--sandboxes", strconv.Itoa(cfg.sandboxes), "--state-dir", dir, "--gateway-port", "0")
 	n.cmd.Stderr = os.Stderr
 	out, err := n.cmd.StdoutPipe()
 	if err == nil {
