@@ -30,7 +30,12 @@ func newTestModule(tb testing.TB, cfg EngineConfig, code []byte) *Module {
 // instantiate also writes the data segments, as an installer does.
 func instantiate(tb testing.TB, m *Module) *Instance {
 	tb.Helper()
-	i, err := m.Instantiate(InstanceConfig{Memory: NewMemory(), InitialPages: m.Info().MinPages})
+	return instantiateOn(tb, m, NewMemory())
+}
+
+func instantiateOn(tb testing.TB, m *Module, memory LinearMemory) *Instance {
+	tb.Helper()
+	i, err := m.Instantiate(InstanceConfig{Memory: memory, InitialPages: m.Info().MinPages})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -134,13 +134,17 @@ func motokoModule(ctx context.Context, tmp, gc string) ([]byte, error) {
 // install does what installing does: data, start, init.
 func install(tb testing.TB, m *Module) *Instance {
 	tb.Helper()
-	i := instantiate(tb, m)
-	if m.Info().Start {
+	return initialise(tb, instantiate(tb, m))
+}
+
+func initialise(tb testing.TB, i *Instance) *Instance {
+	tb.Helper()
+	if i.info.Start {
 		if out := i.Start(&Call{Env: &message{}, Limit: realLimit}); out.Trap != nil {
 			tb.Fatal("start: ", out.Trap)
 		}
 	}
-	if m.Info().Init {
+	if i.info.Init {
 		mustCall(tb, i, "canister_init", &message{arg: []byte("DIDL\x00\x00")})
 	}
 	return i
