@@ -57,6 +57,7 @@ type Store struct {
 	mu     sync.Mutex
 	latest *manifest // nil: there is none, or it was not read yet
 	sums   map[*heap.Memory]*sums
+	busy   []*heap.Memory // those that the last Write found changed
 }
 
 // sums are the chunk hashes of a memory as of its checkpoint with that number.
@@ -118,8 +119,31 @@ func (s *Store) Write(c Checkpoint) error {
 		return fmt.Errorf("store: checkpoint %d may or may not stand: %w", c.Height, err)
 	}
 	maps.DeleteFunc(s.sums, func(k *heap.Memory, _ *sums) bool { _, kept := changed[k]; return !kept })
-	if err := s.finish(c.Height, changed); err != nil {
+	s.busy = nil
+	for m, written := range changed {
+		if written {
+			s.busy = append(s.busy, m)
+		}
+	}
+	// Removing older checkpoints sets their files free for the memories to use again.
+	if err := s.clean(c.Height); err != nil {
 		return fmt.Errorf("store: checkpoint %d stands, but: %w", c.Height, err)
+	}
+	return nil
+}
+
+// Prepare spares the round after a checkpoint the work of heap.Memory.Prepare, for the memories
+// that changed before it: they will again. It takes seconds for each GiB of a memory that has
+// no second file yet, and is meant to be called after Write, while rounds go on.
+func (s *Store) Prepare() error {
+	s.mu.Lock()
+	busy := s.busy
+	s.busy = nil
+	s.mu.Unlock()
+	for _, m := range busy {
+		if err := m.Prepare(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,22 +155,6 @@ func (s *Store) Hash() types.Hash {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.latest.hash()
-}
-
-// finish removes older checkpoints, which sets their files free for the memories to use again.
-func (s *Store) finish(h types.Height, changed map[*heap.Memory]bool) error {
-	if err := s.clean(h); err != nil {
-		return err
-	}
-	for m, written := range changed {
-		// What was written since the last checkpoint will be again.
-		if written {
-			if err := m.Prepare(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // fill writes the folder of a checkpoint, synced. It tells which memories changed.
@@ -227,11 +235,14 @@ func (s *Store) linkMemory(dir, name string, m *heap.Memory, changed map[*heap.M
 	if old == nil || old.number != d.Since {
 		old, ranges = &sums{}, []heap.Range{{Off: 0, Len: d.Size}}
 	}
-	// The older manifest shares old.chunks, so these are not written.
-	e.Chunks = make([]types.Hash, chunksOf(d.Size))
-	copy(e.Chunks, old.chunks)
-	if err := rehash(e.path(dir), e.Size, ranges, e.Chunks); err != nil {
-		return entry{}, err
+	e.Chunks = old.chunks
+	if n := chunksOf(d.Size); len(ranges) > 0 || n != uint64(len(old.chunks)) {
+		// The older manifest shares old.chunks, so these are not written.
+		e.Chunks = make([]types.Hash, n)
+		copy(e.Chunks, old.chunks)
+		if err := rehash(e.path(dir), e.Size, ranges, e.Chunks); err != nil {
+			return entry{}, err
+		}
 	}
 	mu.Lock()
 	s.sums[m] = &sums{d.Number, e.Chunks}
