@@ -110,17 +110,17 @@ func BenchmarkCheckpoint(b *testing.B) {
 					for b.Loop() {
 						b.StopTimer()
 						pages += state.change(b, run)
-						last := store.latest
+						last := store.pieceSums()
 						b.StartTimer()
 						write()
 						b.StopTimer()
 						must(b, store.Prepare())
-						hashed += differences(last, store.latest)
+						hashed += differences(last, store.pieceSums())
 						b.StartTimer()
 					}
 					each := func(n int) float64 { return float64(n) / float64(b.N) / types.MiB }
 					b.ReportMetric(each(pages*heap.PageBytes), "dirty-MiB/op")
-					b.ReportMetric(each(hashed*chunkBytes), "hashed-MiB/op")
+					b.ReportMetric(each(hashed*pieceBytes), "hashed-MiB/op")
 					b.ReportMetric(each(written(b)-began), "written-MiB/op")
 					b.ReportMetric(float64(syncs.Load())/float64(b.N), "fsyncs/op")
 				})
@@ -137,12 +137,26 @@ func (m *manifest) height() types.Height {
 	return m.Height
 }
 
-// differences is how many chunks of the same files have other hashes.
-func differences(a, b *manifest) (n int) {
-	for i, e := range b.Entries {
-		for k, h := range e.Chunks {
-			if a.Entries[i].Chunks[k] != h {
-				n++
+// pieceSums are the hashes of all pieces of memories.
+func (s *Store) pieceSums() map[*heap.Memory]map[uint64]pieceSums {
+	out := map[*heap.Memory]map[uint64]pieceSums{}
+	for m, sums := range s.sums {
+		out[m] = map[uint64]pieceSums{}
+		for i, p := range sums.pieces {
+			out[m][i] = *p
+		}
+	}
+	return out
+}
+
+// differences is how many pieces have other hashes.
+func differences(a, b map[*heap.Memory]map[uint64]pieceSums) (n int) {
+	for m, chunks := range b {
+		for i, p := range chunks {
+			for k, h := range p {
+				if a[m][i][k] != h {
+					n++
+				}
 			}
 		}
 	}
