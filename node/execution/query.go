@@ -18,8 +18,10 @@ type Published struct {
 }
 
 // Publish shows queries a new state: the given canisters have changed since the
-// last one. Queries that run already go on with what they began with.
-func (x *Executor) Publish(p Published, changed []types.CanisterID) {
+// last one. Queries that run already go on with what they began with. It returns the memories
+// that share their files with snapshots since then: the next Publish that changes one copies
+// it, unless its Prepare was called before.
+func (x *Executor) Publish(p Published, changed []types.CanisterID) (shared []*heap.Memory) {
 	x.publishing.Lock()
 	defer x.publishing.Unlock()
 	x.publishSnapshots()
@@ -30,6 +32,8 @@ func (x *Executor) Publish(p Published, changed []types.CanisterID) {
 	}
 	x.publishMemories()
 	x.published = p
+	shared, x.shared = x.shared, nil
+	return shared
 }
 
 // Query is a query call.

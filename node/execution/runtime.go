@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"portico/node/state"
+	"portico/node/state/heap"
 	"portico/node/types"
 	"portico/node/wasm"
 )
@@ -36,6 +37,9 @@ type Executor struct {
 	// unpublished are the snapshots whose memories changed in this round. It belongs to the
 	// round's goroutine.
 	unpublished map[state.SnapshotID]bool
+	// shared are the memories of canisters that were adopted or adopted others since the last
+	// Publish, and it belongs to the round's goroutine as well.
+	shared []*heap.Memory
 }
 
 // New makes an Executor.

@@ -131,6 +131,7 @@ func (x *Executor) copySnapshot(c *state.Canister, id state.SnapshotID) {
 	must(c.ID, err)
 	must(c.ID, heap.Adopt(ownHeap))
 	must(c.ID, stable.Adopt(ownStable))
+	x.shared = append(x.shared, ownHeap, ownStable)
 	x.unpublished[id] = true
 }
 
@@ -281,6 +282,7 @@ func (x *Executor) load(c *state.Canister, id state.SnapshotID, s *state.Snapsho
 	must(c.ID, err)
 	must(c.ID, ownHeap.Adopt(heap))
 	must(c.ID, ownStable.Adopt(stable))
+	x.shared = append(x.shared, ownHeap, ownStable)
 	c.Code, c.StableBytes = code, s.StableBytes
 	c.CertifiedData, c.Chunks = s.CertifiedData, slices.Clone(s.Chunks)
 	if s.Timer != nil {

@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"portico/lightclient/principal"
+	"portico/node/execution"
 	"portico/node/state"
 	"portico/node/state/heap"
 	"portico/node/state/store"
@@ -130,21 +133,61 @@ func (m *memories) restore(from *store.Loaded, s *state.State) error {
 	return nil
 }
 
-// all lists the memories for a checkpoint.
-func (m *memories) all() map[string]*heap.Memory {
+// filled lists the memories for a checkpoint. One that is not in it is empty.
+func (m *memories) filled() map[string]*heap.Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := make(map[string]*heap.Memory, len(m.open))
 	for name, mem := range m.open {
-		out[name] = mem
+		if mem.Size() > 0 {
+			out[name] = mem
+		}
 	}
 	return out
 }
 
 func (m *memories) close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var errs []error
-	for _, mem := range m.all() {
+	for _, mem := range m.open {
 		errs = append(errs, mem.Close())
 	}
 	return errors.Join(errs...)
 }
+
+// A preparer calls Prepare of memories one after the other while rounds go on.
+type preparer struct {
+	working sync.WaitGroup
+	mu      sync.Mutex // held by the one at work
+	err     error
+}
+
+// begin begins work.
+func (p *preparer) begin(work func() error) {
+	p.working.Go(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.err = errors.Join(p.err, work())
+	})
+}
+
+// wait waits for all work that was begun.
+func (p *preparer) wait() error {
+	p.working.Wait()
+	return p.err
+}
+
+// residency is what a node keeps open: more canisters if the system allows more descriptors, of
+// which at most half are theirs.
+func residency() execution.Residency {
+	r := execution.DefaultResidency()
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		r.Canisters = int(min(max(limit.Cur/10, 10), maxOpenCanisters))
+	}
+	return r
+}
+
+// maxOpenCanisters bounds what open canisters take of addresses and memory: some 100 KiB each.
+const maxOpenCanisters = 500

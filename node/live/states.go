@@ -63,6 +63,7 @@ type States struct {
 	executor *execution.Executor
 	machine  *messaging.Machine
 	memories *memories
+	prepare  preparer
 	store    *store.Store
 	metadata *metadata
 	newest   replica.Executed
@@ -118,7 +119,7 @@ func (s *States) open() (err error) {
 	s.memories = newMemories(work, heap.Best(), s.pool)
 	parallel := Parallel(runtime.GOMAXPROCS(0))
 	s.executor = execution.New(execution.Deps{
-		Subnet: s.subnet, Engine: engine, Memories: s.memories, Parallel: parallel, Limits: s.cfg.Limits, QueryDeadline: queryDeadline,
+		Subnet: s.subnet, Engine: engine, Memories: s.memories, Residency: residency(), Parallel: parallel, Limits: s.cfg.Limits, QueryDeadline: queryDeadline,
 	})
 	s.machine = &messaging.Machine{Subnet: s.subnet, Executor: s.executor, Parallel: parallel}
 	s.metadata = &metadata{executor: s.executor, sections: map[types.Hash]*tree.Trie{}}
@@ -297,7 +298,10 @@ func (s *States) Certify(c *consensus.Aggregate) (types.Hash, error) {
 // publish shows the newest state to users.
 func (s *States) publish(signature []byte) {
 	shown := &snapshot{states: s, state: s.state, view: s.view, signature: signature}
-	s.executor.Publish(execution.Published{State: s.state, Certificate: shown.dataCertificate}, s.state.Edited())
+	shared := s.executor.Publish(execution.Published{State: s.state, Certificate: shown.dataCertificate}, s.state.Edited())
+	for _, m := range shared {
+		s.prepare.begin(m.Prepare)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known.Store(s.view)
@@ -330,17 +334,21 @@ func (s *States) save(root types.Hash) error {
 	for h, content := range objects {
 		blobs[objectName(h)] = content
 	}
-	err = s.store.Write(store.Checkpoint{Height: s.state.Height, Root: root, Blobs: blobs, Memories: s.memories.all()})
+	if err := s.prepare.wait(); err != nil {
+		return err
+	}
+	err = s.store.Write(store.Checkpoint{Height: s.state.Height, Root: root, Blobs: blobs, Memories: s.memories.filled()})
 	if err != nil {
 		return err
 	}
+	s.prepare.begin(s.store.Prepare)
 	s.cfg.Log.Info("checkpoint", "height", uint64(s.state.Height), "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
 // Close releases files. Nobody may use the States any more.
 func (s *States) Close() error {
-	var errs []error
+	errs := []error{s.prepare.wait()}
 	if s.executor != nil {
 		errs = append(errs, s.executor.Close())
 	}

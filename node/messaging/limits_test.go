@@ -171,7 +171,8 @@ func TestASubnetThatChangedMemoryWaitsFromItsLimitOn(t *testing.T) {
 }
 
 func TestInstallationsWaitFromTheLimitOn(t *testing.T) {
-	for used, want := range map[uint64]types.ErrorCode{2*execution.InstallPerRound - 1: 0, 2 * execution.InstallPerRound: types.ErrCanisterInstallRateLimited} {
+	perRound := execution.DefaultLimits().SliceInstructions
+	for used, want := range map[uint64]types.ErrorCode{2*perRound - 1: 0, 2 * perRound: types.ErrCanisterInstallRateLimited} {
 		n := canistertest.New(t)
 		id := install(t, n, 1)[0]
 		n.State().Edit(id).Install = state.Debit{Amount: used, At: n.State().Height}

@@ -37,6 +37,7 @@ func writeForEver(dir string) {
 		n.advance(die{})
 		must(die{}, n.store.Write(n.checkpoint(die{})))
 		fmt.Println(uint64(n.height))
+		must(die{}, n.store.Prepare())
 	}
 }
 

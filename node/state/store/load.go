@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,7 +78,7 @@ func verify(e entry, dir string) error {
 		return &Corrupt{path, WholeFile, fmt.Sprintf("%d bytes, want a file of %d", st.Size(), e.Size)}
 	}
 	got := make([]types.Hash, len(e.Chunks))
-	if err := rehash(path, e.Size, []heap.Range{{Off: 0, Len: e.Size}}, got); err != nil {
+	if err := rehash(path, e.Size, []heap.Range{{Off: 0, Len: e.Size}}, got, nil); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return compare(path, e.Chunks, got)
@@ -88,7 +87,7 @@ func verify(e entry, dir string) error {
 func compare(path string, want, got []types.Hash) error {
 	for i := range want {
 		if want[i] != got[i] {
-			return &Corrupt{path, i, fmt.Sprintf("its SHA-256 is %x, want %x", got[i], want[i])}
+			return &Corrupt{path, i, fmt.Sprintf("its hash is %x, want %x", got[i], want[i])}
 		}
 	}
 	return nil
@@ -118,7 +117,7 @@ func (l *Loaded) Blob(name string) ([]byte, error) {
 	}
 	var got []types.Hash
 	for chunk := range slices.Chunk(b, chunkBytes) {
-		got = append(got, sha256.Sum256(chunk))
+		got = append(got, chunkSum(chunk))
 	}
 	if err := compare(e.path(l.dir), e.Chunks, got); err != nil {
 		return nil, err
@@ -138,7 +137,7 @@ func (l *Loaded) Memory(name, workPath string, b heap.Backend) (*heap.Memory, er
 	}
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	l.s.sums[m] = &sums{number: m.Checkpoints(), chunks: e.Chunks}
+	l.s.sums[m] = &sums{number: m.Checkpoints(), chunks: e.Chunks, pieces: map[uint64]*pieceSums{}}
 	return m, nil
 }
 

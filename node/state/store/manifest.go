@@ -27,7 +27,7 @@ const maxManifestBytes = 256 * types.MiB
 const maxNameBytes = 100
 
 // manifestVersion is the first item of a manifest.
-const manifestVersion = 1
+const manifestVersion = 2
 
 type kind uint8
 

@@ -3,7 +3,7 @@
 // there when it starts again, whole; and that what was changed behind its back is named, never served.
 //
 // A checkpoint is the folder <height> with three kinds of files and a manifest, which
-// has the SHA-256 of every MiB of each:
+// has a hash of every MiB of each (chunkSum):
 //
 //	<height>/blobs/…      bytes that the caller made, such as the encoded state
 //	<height>/memories/…   canister memories: hard links that heap.Memory makes
@@ -18,7 +18,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,12 +56,15 @@ type Store struct {
 	mu     sync.Mutex
 	latest *manifest // nil: there is none, or it was not read yet
 	sums   map[*heap.Memory]*sums
+	busy   []*heap.Memory // those that the last Write found changed
 }
 
-// sums are the chunk hashes of a memory as of its checkpoint with that number.
+// sums are the hashes of a memory as of its checkpoint with that number. Those of the pieces of
+// chunks, for each that was written since the process started, take 512 bytes for a MiB.
 type sums struct {
 	number uint64
 	chunks []types.Hash
+	pieces map[uint64]*pieceSums
 }
 
 const (
@@ -118,8 +120,31 @@ func (s *Store) Write(c Checkpoint) error {
 		return fmt.Errorf("store: checkpoint %d may or may not stand: %w", c.Height, err)
 	}
 	maps.DeleteFunc(s.sums, func(k *heap.Memory, _ *sums) bool { _, kept := changed[k]; return !kept })
-	if err := s.finish(c.Height, changed); err != nil {
+	s.busy = nil
+	for m, written := range changed {
+		if written {
+			s.busy = append(s.busy, m)
+		}
+	}
+	// Removing older checkpoints sets their files free for the memories to use again.
+	if err := s.clean(c.Height); err != nil {
 		return fmt.Errorf("store: checkpoint %d stands, but: %w", c.Height, err)
+	}
+	return nil
+}
+
+// Prepare spares the round after a checkpoint the work of heap.Memory.Prepare, for the memories
+// that changed before it: they will again. It takes seconds for each GiB of a memory that has
+// no second file yet, and is meant to be called after Write, while rounds go on.
+func (s *Store) Prepare() error {
+	s.mu.Lock()
+	busy := s.busy
+	s.busy = nil
+	s.mu.Unlock()
+	for _, m := range busy {
+		if err := m.Prepare(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,22 +156,6 @@ func (s *Store) Hash() types.Hash {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.latest.hash()
-}
-
-// finish removes older checkpoints, which sets their files free for the memories to use again.
-func (s *Store) finish(h types.Height, changed map[*heap.Memory]bool) error {
-	if err := s.clean(h); err != nil {
-		return err
-	}
-	for m, written := range changed {
-		// What was written since the last checkpoint will be again.
-		if written {
-			if err := m.Prepare(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // fill writes the folder of a checkpoint, synced. It tells which memories changed.
@@ -197,7 +206,7 @@ func (s *Store) writeBlob(dir, name string, content []byte) (entry, error) {
 	}
 	e := entry{Kind: kindBlob, Name: name, Size: uint64(len(content))}
 	for chunk := range slices.Chunk(content, chunkBytes) {
-		e.Chunks = append(e.Chunks, sha256.Sum256(chunk))
+		e.Chunks = append(e.Chunks, chunkSum(chunk))
 	}
 	if old, ok := s.latest.find(kindBlob, name); ok && old.Size == e.Size && slices.Equal(old.Chunks, e.Chunks) {
 		return e, s.files.link(old.path(s.folder(s.latest.Height)), e.path(dir))
@@ -225,16 +234,19 @@ func (s *Store) linkMemory(dir, name string, m *heap.Memory, changed map[*heap.M
 	e.Size = d.Size
 	ranges := d.Changed
 	if old == nil || old.number != d.Since {
-		old, ranges = &sums{}, []heap.Range{{Off: 0, Len: d.Size}}
+		old, ranges = &sums{pieces: map[uint64]*pieceSums{}}, []heap.Range{{Off: 0, Len: d.Size}}
 	}
-	// The older manifest shares old.chunks, so these are not written.
-	e.Chunks = make([]types.Hash, chunksOf(d.Size))
-	copy(e.Chunks, old.chunks)
-	if err := rehash(e.path(dir), e.Size, ranges, e.Chunks); err != nil {
-		return entry{}, err
+	e.Chunks = old.chunks
+	if n := chunksOf(d.Size); len(ranges) > 0 || n != uint64(len(old.chunks)) {
+		// The older manifest shares old.chunks, so these are not written.
+		e.Chunks = make([]types.Hash, n)
+		copy(e.Chunks, old.chunks)
+		if err := rehash(e.path(dir), e.Size, ranges, e.Chunks, old.pieces); err != nil {
+			return entry{}, err
+		}
 	}
 	mu.Lock()
-	s.sums[m] = &sums{d.Number, e.Chunks}
+	s.sums[m] = &sums{d.Number, e.Chunks, old.pieces}
 	mu.Unlock()
 	return e, nil
 }
@@ -258,7 +270,7 @@ func (s *Store) linkFile(dir, name, from string) (entry, error) {
 	}
 	e.Size = uint64(now.Size())
 	e.Chunks = make([]types.Hash, chunksOf(e.Size))
-	if err := rehash(e.path(dir), e.Size, []heap.Range{{Off: 0, Len: e.Size}}, e.Chunks); err != nil {
+	if err := rehash(e.path(dir), e.Size, []heap.Range{{Off: 0, Len: e.Size}}, e.Chunks, nil); err != nil {
 		return entry{}, err
 	}
 	return e, s.files.sync(e.path(dir))
