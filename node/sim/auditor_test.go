@@ -48,12 +48,19 @@ func TestTheAuditNoticesWhatMustNotBe(t *testing.T) {
 		spoil   func(s *state.State, first, second *state.Canister)
 		noticed string // nothing if all is well
 	}{
-		"nothing":           {func(*state.State, *state.Canister, *state.Canister) {}, ""},
-		"cycles vanish":     {func(_ *state.State, first, _ *state.Canister) { first.Cycles = types.CyclesOf(1) }, "were minted"},
-		"a user gave none":  {func(s *state.State, first, _ *state.Canister) { s.Metrics.MintedCycles = types.CyclesOf(2*trillion + 1); first.Credit(types.CyclesOf(1)) }, "users were given"},
-		"what is consumed":  {func(s *state.State, _, _ *state.Canister) { s.Metrics.ConsumedCycles = types.CyclesOf(71) }, "the metrics say"},
-		"a lost call":       {func(_ *state.State, first, second *state.Canister) { second.Contexts[1].Origin.Kind = state.FromSystem }, "0 will come"},
-		"two calls":         {func(s *state.State, _, second *state.Canister) { copied := *second.Contexts[1]; copied.Available = types.Cycles{}; second.Contexts[9] = &copied }, "2 will come"},
+		"nothing":       {func(*state.State, *state.Canister, *state.Canister) {}, ""},
+		"cycles vanish": {func(_ *state.State, first, _ *state.Canister) { first.Cycles = types.CyclesOf(1) }, "were minted"},
+		"a user gave none": {func(s *state.State, first, _ *state.Canister) {
+			s.Metrics.MintedCycles = types.CyclesOf(2*trillion + 1)
+			first.Credit(types.CyclesOf(1))
+		}, "users were given"},
+		"what is consumed": {func(s *state.State, _, _ *state.Canister) { s.Metrics.ConsumedCycles = types.CyclesOf(71) }, "the metrics say"},
+		"a lost call":      {func(_ *state.State, first, second *state.Canister) { second.Contexts[1].Origin.Kind = state.FromSystem }, "0 will come"},
+		"two calls": {func(s *state.State, _, second *state.Canister) {
+			copied := *second.Contexts[1]
+			copied.Available = types.Cycles{}
+			second.Contexts[9] = &copied
+		}, "2 will come"},
 		"an early response": {func(_ *state.State, first, _ *state.Canister) { first.Inbox = append(first.Inbox, response) }, "does not wait for it"},
 		"a lost response":   {func(_ *state.State, first, _ *state.Canister) { first.Callbacks[2].Answered = true }, "answered by 0"},
 		"a busy context":    {func(_ *state.State, first, _ *state.Canister) { first.Contexts[1].Outstanding = 2 }, "waits for 2"},
