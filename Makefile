@@ -6,6 +6,7 @@ FUZZTIME ?= 20s
 NODES    ?= 4
 SANDBOXES ?= 0
 SEEDS    ?= 2000
+CANISTER_SEEDS ?= 500
 FIRST    ?= 1
 CHROMIUM ?= /usr/bin/chromium
 
@@ -60,8 +61,9 @@ race: ## the tests of what runs concurrently, under the race detector
 fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
 
-sim: ## SEEDS=n simulated subnets with faults, from seed FIRST=k on
+sim: ## SEEDS=n simulated subnets with faults, from seed FIRST=k on, and CANISTER_SEEDS=n with real canisters
 	$(GO) test -count=1 -timeout 0 -run '^TestSeeds' -v ./node/sim -seeds $(SEEDS) -first $(FIRST)
+	$(GO) test -count=1 -timeout 0 -run '^TestCanisterSeeds' -v ./node/sim -seeds $(CANISTER_SEEDS) -first $(FIRST)
 
 .PHONY: conformance
 conformance: build ## every behaviour of the interface specification, on NODES replicas with SANDBOXES processes each

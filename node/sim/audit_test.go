@@ -254,6 +254,11 @@ func responses(s *state.State) error {
 // callbacks checks those of one canister.
 func callbacks(c *state.Canister, now types.Time, from, arrived map[caller]int) error {
 	outstanding, pending := map[uint64]int{}, map[types.CanisterID]int{}
+	for at := range arrived {
+		if at.canister == c.ID && (c.Callbacks[at.callback] == nil || !c.Callbacks[at.callback].Answered) {
+			return fmt.Errorf("canister %s: a response waits for callback %d, which does not wait for it", c.ID, at.callback)
+		}
+	}
 	for n, cb := range c.Callbacks {
 		at := caller{c.ID, n}
 		switch {

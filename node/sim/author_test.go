@@ -169,7 +169,7 @@ func (a *author) callbacks(c u.Call, depth int) u.Call {
 		c.OnCleanup = one(a, a.memory(), a.note(), a.cycles(), a.failure())
 	}
 	if a.chance(30) {
-		c.Timeout = u.Int(uint64(a.r.IntN(one(a, 2, 10, 400))))
+		c.Timeout = u.Int(uint64(one(a, 0, 0, 1, a.r.IntN(400))))
 	}
 	return c
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seedsFlag = flag.Uint64("seeds", 0, "how many seeds to run; 0 stands for 200, or 20 with -short")
+	seedsFlag = flag.Uint64("seeds", 0, "how many seeds to run; 0 stands for 200, or 20 with -short; with canisters 10 or 2")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
 )
 

@@ -15,7 +15,9 @@
 // faults heal. A failure has a Score, one line an event, that a person can read.
 //
 // Run draws a subnet, its load and its faults from a seed; package scenario plays
-// scripted ones.
+// scripted ones. Most runs have a model in place of canisters (ModelStates), which costs nothing.
+// TestCanisterSeeds has the real thing: canisters that run random programs, and an audit
+// of every state that comes out.
 package sim
 
 import (
