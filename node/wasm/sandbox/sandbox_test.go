@@ -7,13 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"portico/node/state/heap"
 	"portico/node/types"
 	"portico/node/wasm"
+	"portico/node/wasm/guest"
 	"portico/node/wasm/wat"
+
+	"golang.org/x/sys/unix"
 )
 
 // host are functions for tests: one that reads and writes memory, and one that fails.
@@ -39,6 +44,10 @@ func TestMain(m *testing.M) {
 	if Called() {
 		fmt.Fprintln(os.Stderr, Serve(wasm.Imports(host())))
 		os.Exit(1)
+	}
+	if os.Getenv("PORTICO_PROBE") != "" {
+		probe()
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -160,4 +169,195 @@ func TestCodeDoesTheSameInAnotherProcess(t *testing.T) {
 		t.Errorf("here:\n%s\nthere:\n%s", seen[0], seen[1])
 	}
 	t.Log(seen[0])
+}
+
+func spin(g *guestOf, limit uint64, yield func(uint64) error) wasm.Outcome {
+	return g.instance.Call("canister_update spin", &wasm.Call{Limit: limit, Yield: yield})
+}
+
+func TestWhenTheProcessEndsOnlyTheCallIsLost(t *testing.T) {
+	pool := newPool(t)
+	e, err := wasm.NewEngine(wasm.EngineConfig{Host: host(), Backend: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, idle := open(t, e, pool.Group(0), everything), open(t, e, pool.Group(0), everything)
+	if out := g.instance.Call("canister_update go", &wasm.Call{Limit: 50_000_000}); out.Trap != nil {
+		t.Fatal(out.Trap)
+	}
+	if _, err := g.view.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	out := spin(g, 1<<40, func(uint64) error {
+		proc, err := pool.process(0)
+		if err != nil {
+			return err
+		}
+		proc.kill()
+		<-proc.ended
+		return nil
+	})
+	if out.Trap == nil || out.Trap.Kind != wasm.Crashed || out.Instructions != 1<<40 || g.instance.Reusable() {
+		t.Errorf("the call ended with %+v, reusable %v", out, g.instance.Reusable())
+	}
+	for name, g := range map[string]*guestOf{"the one that ran": g, "the one that did not": idle} {
+		if out := spin(g, 1000, nil); out.Trap == nil || out.Trap.Kind != wasm.Crashed {
+			t.Errorf("%s: a call afterwards ends with %v", name, out.Trap)
+		}
+		if err := errors.Join(g.view.Rollback(), g.instance.Close(), g.view.Revive()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	module, err := e.Compile(context.Background(), wat.MustAssemble(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.start(t, module)
+	b := make([]byte, g.instance.Size())
+	g.instance.Read(b, 0)
+	if len(b) != 5<<16 || b[300000] != 9 {
+		t.Errorf("what was committed is gone: %d bytes, %d", len(b), b[300000])
+	}
+	if out := spin(g, 1000, nil); out.Trap == nil || out.Trap.Kind != wasm.InstructionLimit {
+		t.Errorf("in another process a call ends with %v", out.Trap)
+	}
+}
+
+func TestAMessageInTheMiddleThatIsLostDoesNotStopAPublish(t *testing.T) {
+	pool := newPool(t)
+	e, err := wasm.NewEngine(wasm.EngineConfig{Host: host(), Backend: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := open(t, e, pool.Group(0), everything)
+	if out := g.instance.Call("canister_update go", &wasm.Call{Limit: 50_000_000}); out.Trap != nil {
+		t.Fatal(out.Trap)
+	}
+	if _, err := g.view.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	q, err := g.memory.Query(1 << 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	proc, err := pool.process(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc.kill()
+	<-proc.ended
+	if err := g.memory.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	q.Idle()
+	if err := q.Refresh(); err != nil || q.Size() != 5<<16 {
+		t.Errorf("a query afterwards sees %d bytes, %v", q.Size(), err)
+	}
+	var b [1]byte
+	if err := q.Space().Read(b[:], 300000); err != nil || b[0] != 9 {
+		t.Errorf("and reads %d, %v", b[0], err)
+	}
+}
+
+func TestOneGroupsEndIsNotAnothers(t *testing.T) {
+	pool := newPool(t)
+	e, err := wasm.NewEngine(wasm.EngineConfig{Host: host(), Backend: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := open(t, e, pool.Group(0), everything), open(t, e, pool.Group(1), everything)
+	proc, err := pool.process(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc.kill()
+	<-proc.ended
+	if out := spin(one, 1000, nil); out.Trap.Kind != wasm.Crashed {
+		t.Error(out.Trap)
+	}
+	if out := spin(other, 1000, nil); out.Trap.Kind != wasm.InstructionLimit {
+		t.Error(out.Trap)
+	}
+}
+
+func TestModulesThatTheCompilerRefusesAreRefused(t *testing.T) {
+	_, err := newPool(t).Compile(context.Background(), []byte("\x00asm\x01\x00\x00\x00\xff"), guest.Shape{})
+	if refused := (*guest.Refused)(nil); !errors.As(err, &refused) {
+		t.Errorf("garbage gives %v", err)
+	}
+}
+
+// probe tries what a confined process may not do, and prints what it could do.
+func probe() {
+	parent := os.Getppid()
+	if err := confine(); err != nil {
+		fmt.Println("confine:", err)
+		return
+	}
+	for what, err := range map[string]error{
+		"open a file":    func() error { _, err := os.Open("/etc/passwd"); return err }(),
+		"create a file":  os.WriteFile(filepath.Join(os.TempDir(), "portico-probe"), nil, 0o600),
+		"connect":        func() error { _, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); return err }(),
+		"kill":           unix.Kill(parent, 0),
+		"run a program":  unix.Exec("/bin/true", []string{"true"}, nil),
+		"trace":          unix.PtraceAttach(parent),
+		"read others":    func() error { _, err := unix.ProcessVMReadv(parent, nil, nil, 0); return err }(),
+		"signal threads": unix.Tgkill(parent, parent, 0),
+	} {
+		if !errors.Is(err, unix.EPERM) {
+			fmt.Printf("%s: %v\n", what, err)
+		}
+	}
+	// what is left works
+	b, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		fmt.Println("mmap:", err)
+	}
+	done := make(chan byte)
+	go func() { b[5] = 1; done <- b[5] }()
+	<-done
+	runtime.GC()
+	fmt.Print("confined")
+}
+
+func TestAProcessReachesNothingElse(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{"PORTICO_PROBE=1"}
+	out, err := cmd.CombinedOutput()
+	if string(out) != "confined" {
+		t.Errorf("a confined process could: %s (%v)", out, err)
+	}
+}
+
+// BenchmarkHostCalls is a call with a thousand host calls, here and there.
+func BenchmarkHostCalls(b *testing.B) {
+	const src = `(module (import "ic0" "swap" (func $swap (param i32 i32) (result i32))) (memory 1)
+		(func (export "canister_update none"))
+		(func (export "canister_update go") (local $n i32) (local.set $n (i32.const 1000))
+			(loop $l (drop (call $swap (i32.const 64) (i32.const 32))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))`
+	pool := newPool(b)
+	for _, where := range []string{"here", "there"} {
+		cfg := wasm.EngineConfig{Host: host()}
+		var in heap.Spaces
+		if where == "there" {
+			cfg.Backend, in = pool, pool.Group(0)
+		}
+		e, err := wasm.NewEngine(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		g := open(b, e, in, src)
+		for name, method := range map[string]string{"1000 host calls": "go", "no host call": "none"} {
+			b.Run(where+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					if out := g.instance.Call("canister_update "+method, &wasm.Call{Limit: 1 << 40}); out.Trap != nil {
+						b.Fatal(out.Trap)
+					}
+				}
+			})
+		}
+	}
 }
