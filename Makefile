@@ -74,6 +74,7 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 bench: build worker sample chromium ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib 10
 	$(GO) test -run '^$$' -bench HeightWithRealSignatures -benchtime 30x ./node/sim
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64

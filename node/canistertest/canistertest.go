@@ -139,12 +139,14 @@ func (n *Network) round(after time.Duration, b messaging.Batch) {
 func (n *Network) Checkpoint() { n.round(time.Second, messaging.Batch{Checkpoint: true}) }
 
 func (n *Network) publish() {
-	n.executor.Publish(execution.Published{State: n.state, Certificate: n.certificate}, n.state.Edited())
+	shown := n.state
+	certificate := func(id principal.ID) ([]byte, error) { return certificate(shown, id) }
+	n.executor.Publish(execution.Published{State: shown, Certificate: certificate}, shown.Edited())
 }
 
 // certificate is a stand-in that only this package reads: the witness, unsigned.
-func (n *Network) certificate(id types.CanisterID) ([]byte, error) {
-	trie := (*tree.Trie)(nil).With(id.Raw(), tree.Leaf(n.state.Canister(id).CertifiedData))
+func certificate(s *state.State, id types.CanisterID) ([]byte, error) {
+	trie := (*tree.Trie)(nil).With(id.Raw(), tree.Leaf(s.Canister(id).CertifiedData))
 	return hashtree.Append(nil, trie.Witness([]hashtree.Path{{id.Bytes()}})), nil
 }
 

@@ -5,10 +5,12 @@ package heap
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"portico/node/types"
@@ -317,7 +319,8 @@ func TestCloseLeavesThePublishedContentAtThePath(t *testing.T) {
 	})
 }
 
-// Queries run while rounds are published: each must see one round, whole.
+// Queries run while rounds are published, views are closed and files prepared: each must see one
+// round, whole.
 func TestQueriesSeeWholeRoundsWhilePublishing(t *testing.T) {
 	eachBackend(t, func(t *testing.T, m *Memory, v *View) {
 		const readers = 2
@@ -328,6 +331,8 @@ func TestQueriesSeeWholeRoundsWhilePublishing(t *testing.T) {
 			go func() { done <- readRounds(q, stop) }()
 		}
 		dir := t.TempDir()
+		var preparing sync.WaitGroup
+		var prepared error
 		for round := range 60 {
 			fill(v.Bytes(), byte(round))
 			if _, err := v.Commit(); err != nil {
@@ -339,6 +344,17 @@ func TestQueriesSeeWholeRoundsWhilePublishing(t *testing.T) {
 				os.Remove(path)
 				_, err := m.Checkpoint(path)
 				must(t, err)
+				preparing.Go(func() { prepared = errors.Join(prepared, m.Prepare()) })
+			}
+			if round%3 == 0 {
+				must(t, v.Close())
+				var err error
+				v, err = m.Update(testMax)
+				must(t, err)
+			}
+			if round%10 == 7 {
+				preparing.Wait()
+				must(t, prepared)
 			}
 		}
 		close(stop)

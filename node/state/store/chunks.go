@@ -61,6 +61,9 @@ func rehash(path string, size uint64, ranges []heap.Range, into []types.Hash, pi
 		return err
 	}
 	defer f.Close()
+	if len(ranges) > 1 {
+		scattered(f)
+	}
 	h := chunkHasher{f: f, size: size, pieces: pieces}
 	var chunk uint64
 	var touched uint16 // pieces of chunk
