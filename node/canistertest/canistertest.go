@@ -22,6 +22,7 @@ import (
 	"portico/node/types"
 	"portico/node/wasm"
 	"portico/node/wasm/ic0"
+	"portico/node/wasm/sandbox"
 )
 
 // start is the time at which every Network begins.
@@ -58,6 +59,9 @@ type Setup struct {
 	Parallel execution.Parallel
 	// Residency is that of execution.Deps.
 	Residency execution.Residency
+	// Sandboxes are where canisters run and have their heaps; nil is this process. The
+	// Network closes them.
+	Sandboxes *sandbox.Pool
 	// QueryDeadline is that of execution.Deps.
 	QueryDeadline func() func() bool
 	// Unchecked: the rounds do not add up all cycles, as they do otherwise.
@@ -79,11 +83,15 @@ func NewOn(t testing.TB, subnet execution.Subnet) *Network {
 // NewWith makes an empty network that ends with the test.
 func NewWith(t testing.TB, setup Setup) *Network {
 	t.Helper()
-	engine, err := wasm.NewEngine(wasm.EngineConfig{Host: ic0.Functions()})
+	cfg := wasm.EngineConfig{Host: ic0.Functions()}
+	if setup.Sandboxes != nil {
+		cfg.Backend = setup.Sandboxes
+	}
+	engine, err := wasm.NewEngine(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := &files{dir: t.TempDir(), backend: heap.Best(), open: map[string]*heap.Memory{}}
+	files := &files{dir: t.TempDir(), backend: heap.Best(), sandboxes: setup.Sandboxes, open: map[string]*heap.Memory{}}
 	parallel := setup.Parallel
 	if parallel == nil {
 		parallel = func(n int, work func(int)) {
@@ -351,13 +359,20 @@ func (n *Network) hash(m *heap.Memory, err error) types.Hash {
 
 // files are memories in a temporary folder.
 type files struct {
-	dir     string
-	backend heap.Backend
-	mu      sync.Mutex
-	open    map[string]*heap.Memory
+	dir       string
+	backend   heap.Backend
+	sandboxes *sandbox.Pool
+	mu        sync.Mutex
+	open      map[string]*heap.Memory
 }
 
-func (f *files) Heap(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".heap") }
+func (f *files) Heap(id principal.ID) (*heap.Memory, error) {
+	m, err := f.get(id.String() + ".heap")
+	if err == nil && f.sandboxes != nil {
+		m.ViewsIn(f.sandboxes.Group(0))
+	}
+	return m, err
+}
 
 func (f *files) Stable(id principal.ID) (*heap.Memory, error) { return f.get(id.String() + ".stable") }
 

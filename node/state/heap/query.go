@@ -49,6 +49,17 @@ func (m *Memory) query(maxBytes uint64, u *undo) (*QueryView, error) {
 // Refresh forgets what the last query wrote, shows the content published now and keeps
 // showing it until Idle or the next Refresh.
 func (q *QueryView) Refresh() error {
+	err := q.refresh()
+	for tries := 1; errors.Is(err, ErrGone) && tries < maxTries; tries++ {
+		err = q.refresh()
+	}
+	return err
+}
+
+// maxTries is how often another process is asked for a space before that is an error.
+const maxTries = 3
+
+func (q *QueryView) refresh() error {
 	q.used.Store(false)
 	m := q.m
 	// A query may have touched a lot: drop that without holding up Publish.

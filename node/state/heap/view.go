@@ -306,7 +306,7 @@ func (v *View) Close() error {
 func (v *View) rebuild() error {
 	v.replaced = false
 	err := v.showCommitted()
-	if errors.Is(err, ErrGone) {
+	for tries := 0; errors.Is(err, ErrGone) && tries < maxTries; tries++ {
 		var s Space
 		if s, err = v.m.newSpace(v.hosted, !v.hosted, v.s.Room()); err == nil {
 			v.s = s

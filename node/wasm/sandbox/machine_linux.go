@@ -34,8 +34,7 @@ func (m *machine) make() error {
 
 func (m *machine) takeGlobals(s *slot) error {
 	if !s.words(0, m.globals) {
-		m.proc.kill()
-		return heap.ErrGone
+		return m.proc.lost()
 	}
 	return nil
 }
@@ -113,7 +112,7 @@ func (m *machine) Run(export string, args [2]uint64, h guest.Host) error {
 	ended := false
 	defer func() {
 		if !ended { // the process has ended, or a panic of the host leaves it in the middle
-			m.proc.kill()
+			m.proc.lost()
 			return
 		}
 		m.proc.release(s)

@@ -98,13 +98,21 @@ type group struct {
 	index int
 }
 
+// maxTries is how often a process is started in place of one that has just ended.
+const maxTries = 3
+
 // NewSpace implements heap.Spaces.
-func (g group) NewSpace(tracked bool, maxBytes uint64) (heap.Space, error) {
-	proc, err := g.pool.process(g.index)
-	if err != nil {
-		return nil, err
+func (g group) NewSpace(tracked bool, maxBytes uint64) (s heap.Space, err error) {
+	for range maxTries {
+		var proc *process
+		if proc, err = g.pool.process(g.index); err != nil {
+			return nil, err
+		}
+		if s, err = newSpace(proc, g.pool.id(), tracked, maxBytes); !errors.Is(err, heap.ErrGone) {
+			return s, err
+		}
 	}
-	return newSpace(proc, g.pool.id(), tracked, maxBytes)
+	return nil, err
 }
 
 // code is a module, compiled by every process that runs it.

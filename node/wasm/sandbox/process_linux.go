@@ -103,6 +103,13 @@ func (p *process) gone() bool { return p.down.Load() }
 
 func (p *process) kill() { p.cmd.Process.Kill() }
 
+// lost ends a process that is of no use any more, and waits until that is known.
+func (p *process) lost() error {
+	p.kill()
+	<-p.ended
+	return heap.ErrGone
+}
+
 // acquire takes a free slot, making one if there is none, or waits for one.
 func (p *process) acquire() (*slot, error) {
 	select {
@@ -111,8 +118,10 @@ func (p *process) acquire() (*slot, error) {
 	default:
 	}
 	s, err := p.open()
-	if s != nil || err != nil {
-		return s, err
+	if err != nil {
+		return nil, p.lost()
+	} else if s != nil {
+		return s, nil
 	}
 	select {
 	case s := <-p.slots:
@@ -150,7 +159,6 @@ func (p *process) send(kind byte, n uint64, f *os.File) error {
 		rights = unix.UnixRights(int(f.Fd()))
 	}
 	if err := unix.Sendmsg(int(p.socket.Fd()), msg, rights, nil, unix.MSG_NOSIGNAL); err != nil {
-		p.kill()
 		return heap.ErrGone
 	}
 	return nil
@@ -165,12 +173,14 @@ func (p *process) sendFile(f *os.File) (uint64, error) {
 	}
 	defer r.Close()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.gone() {
-		return 0, heap.ErrGone
-	}
 	p.tag++
-	return p.tag, p.send(sendFile, p.tag, r)
+	tag := p.tag
+	err = p.send(sendFile, tag, r)
+	p.mu.Unlock()
+	if err != nil {
+		return 0, p.lost()
+	}
+	return tag, nil
 }
 
 // ask asks one question that takes no host calls. answer, if not nil, sees the slot with the
@@ -183,12 +193,11 @@ func (p *process) ask(question func(*slot), answer func(*slot) error) error {
 	question(s)
 	s.pass(childTurn)
 	if !s.await(parentTurn) {
-		return heap.ErrGone
+		return p.lost()
 	}
 	defer p.release(s)
 	if s.what() != sayDone {
-		p.kill()
-		return heap.ErrGone
+		return p.lost()
 	}
 	switch text := func() string { return string(s.data()) }; s.arg(0) {
 	case statusOK:

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -108,7 +109,12 @@ func (s *slot) wake() {
 // being woken takes.
 const spins = 2000
 
-// await waits for a turn and reports whether it came; it does not once the process has ended.
+// patience is how long this side waits for the other: far longer than a module takes to compile,
+// and code turns to its host every few milliseconds.
+const patience = 5 * time.Minute
+
+// await waits for a turn and reports whether it came; it does not once the process has ended, and
+// for the parent if it takes longer than its patience.
 func (s *slot) await(mine uint32) bool {
 	for range spins {
 		switch atomic.LoadUint32(s.turn()) &^ asleep {
@@ -119,6 +125,11 @@ func (s *slot) await(mine uint32) bool {
 		}
 	}
 	const futexWait = 0
+	var limit *unix.Timespec // relative to now
+	if mine == parentTurn {
+		ts := unix.NsecToTimespec(int64(patience))
+		limit = &ts
+	}
 	for {
 		switch now := atomic.LoadUint32(s.turn()); {
 		case now&^asleep == mine:
@@ -126,7 +137,10 @@ func (s *slot) await(mine uint32) bool {
 		case now&^asleep == over:
 			return false
 		case now&asleep != 0 || atomic.CompareAndSwapUint32(s.turn(), now, now|asleep):
-			unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(s.turn())), futexWait, uintptr(now|asleep), 0, 0, 0)
+			_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(s.turn())), futexWait, uintptr(now|asleep), uintptr(unsafe.Pointer(limit)), 0, 0)
+			if errno == unix.ETIMEDOUT {
+				return false
+			}
 		}
 		runtime.KeepAlive(s)
 	}

@@ -60,8 +60,7 @@ func (s *space) move(b []byte, off uint64, call func(int, []unix.Iovec, []unix.R
 		done, err := call(s.proc.cmd.Process.Pid, []unix.Iovec{local}, []unix.RemoteIovec{{Base: s.base + uintptr(off), Len: n}}, 0)
 		if err != nil || done <= 0 {
 			// Whatever it did to its mappings, it is of no use any more.
-			s.proc.kill()
-			return fmt.Errorf("%w: %v", heap.ErrGone, err)
+			return fmt.Errorf("%w: %v", s.proc.lost(), err)
 		}
 		b, off = b[done:], off+uint64(done)
 	}
@@ -132,8 +131,7 @@ func (s *space) Touched(size uint64) (out []heap.Range, err error) {
 			more = sl.arg(1) == 1
 			rs := rangesIn(sl)
 			if !ordered(out, rs, size) {
-				s.proc.kill()
-				return heap.ErrGone
+				return s.proc.lost()
 			}
 			out = append(out, rs...)
 			return nil
