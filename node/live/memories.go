@@ -189,5 +189,7 @@ func residency() execution.Residency {
 	return r
 }
 
-// maxOpenCanisters bounds what open canisters take of addresses and memory: some 100 KiB each.
-const maxOpenCanisters = 500
+// maxOpenCanisters bounds what open canisters take of addresses and memory: some 100 KiB each. A
+// thousand with heartbeats are opened in every round, which takes five times as long if each has
+// been closed by the others.
+const maxOpenCanisters = 1500

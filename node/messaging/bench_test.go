@@ -8,13 +8,16 @@ import (
 
 	"portico/lightclient/principal"
 	"portico/node/canistertest"
+	"portico/node/execution"
 	"portico/node/state"
 	"portico/node/types"
 )
 
 func benchNetwork(b *testing.B) *canistertest.Network {
+	open := execution.DefaultResidency()
+	open.Canisters = 1500 // as on a node that has the descriptors
 	return canistertest.NewWith(b, canistertest.Setup{
-		Subnet: canistertest.Subnet(), Parallel: workers(runtime.GOMAXPROCS(0)), Unchecked: true,
+		Subnet: canistertest.Subnet(), Residency: open, Parallel: workers(runtime.GOMAXPROCS(0)), Unchecked: true,
 	})
 }
 
