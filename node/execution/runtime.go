@@ -38,6 +38,8 @@ type Executor struct {
 	publishing sync.RWMutex
 	published  Published
 
+	queries queryCounter
+
 	// unpublished are the snapshots whose memories changed in this round. It belongs to the
 	// round's goroutine.
 	unpublished map[state.SnapshotID]bool
