@@ -45,7 +45,7 @@ type Network struct {
 // Subnet is what New makes a network of.
 func Subnet() execution.Subnet {
 	return execution.Subnet{
-		ID: principal.SelfAuthenticating([]byte("subnet")), RootKey: make([]byte, 133), CostNodes: 13, LastCanister: 1 << 20, Provisional: true,
+		ID: principal.SelfAuthenticating([]byte("subnet")), RootKey: make([]byte, 133), CostNodes: 13, LastCanister: 1 << 20, Provisional: true, Nodes: 1,
 		Version: "test", RegistryVersion: 7,
 	}
 }
@@ -129,6 +129,11 @@ func (n *Network) Tick(after time.Duration) { n.round(after, messaging.Batch{}) 
 // TickBy is Tick with a block by a node, which others failed to make.
 func (n *Network) TickBy(after time.Duration, maker types.NodeID, failed ...types.NodeID) {
 	n.round(after, messaging.Batch{Maker: maker, Failed: failed})
+}
+
+// TickReporting is Tick with a block whose maker reports queries that it answered.
+func (n *Network) TickReporting(after time.Duration, maker types.NodeID, reports ...types.QueryReport) {
+	n.round(after, messaging.Batch{Maker: maker, Queries: reports})
 }
 
 func (n *Network) round(after time.Duration, b messaging.Batch) {

@@ -362,6 +362,7 @@ func (s *section) statusRules() {
 		var queried metricsResult
 		c.ok("by query", c.queryManagement(can.owner, can.id, "canister_metrics", canisterArg{can.id}, &queried))
 	})
+	s.elsewhere("BC3 query statistics, which need twelve hundred blocks", "node/consensus, node/messaging and node/live")
 	s.reportedSettings()
 }
 

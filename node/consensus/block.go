@@ -32,6 +32,8 @@ type Block struct {
 	// Summary says that the block begins an interval: it carries no calls, and its
 	// state becomes a checkpoint.
 	Summary bool
+	// Queries are what the block's maker reports of the queries that it answered: see Queries.
+	Queries []types.QueryReport
 	// Ingress are the ids of the calls that the block carries, in order.
 	Ingress []artifact.ID
 	// Calls are the calls themselves, or nil in a stripped block that has some.
@@ -47,13 +49,13 @@ const (
 )
 
 const (
-	headerItems = 8
+	headerItems = 9
 	// maxIngressIDs bounds what is read of a block before it is validated.
 	maxIngressIDs = ingress.MaxBlockMessages
 )
 
 // appendHeader appends the block without its calls, CBOR: [height, parent, rank, certified,
-// registry, time, summary, [[expiry, hash]…]].
+// registry, time, summary, [query reports], [[expiry, hash]…]].
 func (b *Block) appendHeader(out []byte) []byte {
 	out = cbor.AppendArray(out, headerItems)
 	out = cbor.AppendUint(out, uint64(b.Height))
@@ -62,7 +64,7 @@ func (b *Block) appendHeader(out []byte) []byte {
 	out = cbor.AppendUint(out, uint64(b.Context.Certified))
 	out = cbor.AppendUint(out, uint64(b.Context.Registry))
 	out = cbor.AppendUint(out, uint64(b.Context.Time))
-	out = appendBool(out, b.Summary)
+	out = appendQueries(appendBool(out, b.Summary), b.Queries)
 	out = cbor.AppendArray(out, len(b.Ingress))
 	for _, id := range b.Ingress {
 		out = cbor.AppendArray(out, 2)
@@ -108,6 +110,9 @@ func decodeHeader(d *cbor.Decoder) (*Block, error) {
 		return nil, fmt.Errorf("rank %d is too large", rank)
 	}
 	if b.Summary, err = decodeBool(d); err != nil {
+		return nil, err
+	}
+	if b.Queries, err = decodeQueries(d); err != nil {
 		return nil, err
 	}
 	b.Ingress, err = decodeIngressIDs(d)

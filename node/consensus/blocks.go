@@ -63,6 +63,7 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 		for _, call := range b.Calls {
 			b.Ingress = append(b.Ingress, call.ID)
 		}
+		b.Queries = c.reportQueries(p, s, b, parent)
 		busy := len(b.Calls) > 0 || s.Backlog
 		if !busy && !c.reached(start.Add(subnet.IdleDelay)) {
 			return nil

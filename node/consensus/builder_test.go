@@ -186,21 +186,39 @@ type node struct {
 	pool      *consensus.Pool
 	progress  consensus.Progress
 	known     map[types.RequestID]bool
+	queries   queries
 	now, wake types.Time
 	done      []consensus.Change
 	effects   []consensus.Effect
 }
 
 func (s *subnet) node(self types.Member) *node {
-	n := &node{subnet: s, self: self, known: map[types.RequestID]bool{}, now: genesisTime.Add(time.Hour)}
+	n := &node{subnet: s, self: self, known: map[types.RequestID]bool{}, queries: queries{reported: map[types.NodeID]types.CanisterID{}}, now: genesisTime.Add(time.Hour)}
 	n.progress = consensus.Progress{
 		Checkpoints: map[types.Height]types.Hash{}, Calls: ingress.NewPool(),
-		Known: func(id types.RequestID) bool { return n.known[id] },
+		Known: func(id types.RequestID) bool { return n.known[id] }, Queries: &n.queries,
 	}
 	n.consensus = consensus.New(consensus.Config{Records: s.records, Self: self, Crypto: s.crypto.Member(self)})
 	n.pool = consensus.NewPool(s.genesis)
 	return n
 }
+
+// queries is what a node has counted in the epoch before this one, and what was reported of it.
+type queries struct {
+	counted  []types.QueryReport
+	reported map[types.NodeID]types.CanisterID
+}
+
+func (q *queries) Counted(_ uint64, after types.CanisterID, most int) (out []types.QueryReport) {
+	for _, r := range q.counted {
+		if after.Compare(r.Canister) < 0 && len(out) < most {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (q *queries) Reported(by types.NodeID, _ uint64) types.CanisterID { return q.reported[by] }
 
 // others are the other members.
 func (n *node) others() []types.Member {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portico/lightclient/cbor"
+	"portico/lightclient/principal"
 	"portico/node/artifact"
 	"portico/node/consensus"
 	"portico/node/ingress"
@@ -41,6 +42,10 @@ func drawBlock(t *rapid.T, calls []*ingress.Call) *consensus.Block {
 		Height: types.Height(rapid.Uint64().Draw(t, "height")), Parent: drawHash(t, "parent"), Rank: rapid.Uint16().Draw(t, "rank"),
 		Summary: rapid.Bool().Draw(t, "summary"),
 		Context: consensus.Context{Certified: types.Height(rapid.Uint64().Draw(t, "certified")), Registry: 1, Time: types.Time(rapid.Uint64().Draw(t, "time"))},
+	}
+	for i := range rapid.Uint64Range(0, 3).Draw(t, "reports") {
+		n := rapid.Uint64().Draw(t, "count")
+		b.Queries = append(b.Queries, types.QueryReport{Canister: principal.Canister(i), QueryCounts: types.QueryCounts{Calls: n, Instructions: n / 2, RequestBytes: n / 3, ReplyBytes: n / 5}})
 	}
 	b.Calls = calls[:rapid.IntRange(0, len(calls)).Draw(t, "calls")]
 	for _, c := range b.Calls {
@@ -210,7 +215,7 @@ func TestNumbersHaveOneForm(t *testing.T) {
 
 func FuzzDecodeArtifact(f *testing.F) {
 	s := newSubnet(f, 4)
-	p := s.block(s.genesis, 0, carrying(someCalls(f)...))
+	p := s.block(s.genesis, 0, carrying(someCalls(f)...), reporting(reports(1, 2)...))
 	seeds := []consensus.Artifact{
 		p, s.share(content(artifact.Notarization, p.Block), 1), s.notarization(p.Block), s.tape(1),
 		&consensus.Equivocation{Height: 1, Blocks: [2]types.Hash{{1}, {2}}, Signatures: [2][]byte{{1}, {2}}},

@@ -43,6 +43,8 @@ type Progress struct {
 	Backlog bool
 	// Known reports whether the certified state remembers a request.
 	Known func(types.RequestID) bool
+	// Queries tells what this node has to report, and what was reported.
+	Queries Queries
 	// Calls are those that a block may carry.
 	Calls *ingress.Pool
 }

@@ -250,6 +250,11 @@ func (c *Consensus) wrongBlock(p *Pool, s *Progress, b, parent *Block) string {
 		return "summary blocks stand at the beginning of intervals, and only there"
 	case b.Summary && len(b.Ingress) > 0:
 		return "a summary block carries no calls"
+	case b.Summary && len(b.Queries) > 0:
+		return "a summary block reports no queries"
+	}
+	if reason := c.wrongQueries(p, s, b, parent); reason != "" {
+		return reason
 	}
 	return wrongPayload(b, c.taken(p, s, parent))
 }

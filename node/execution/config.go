@@ -25,6 +25,9 @@ type Subnet struct {
 	RootKey []byte // DER
 	// CostNodes is the number of nodes that prices are reckoned for.
 	CostNodes uint64
+	// Nodes is how many nodes the subnet has, QueryEpoch that of registry.Subnet.
+	Nodes      int
+	QueryEpoch types.Height
 	// FirstCanister and LastCanister are the canister indices the subnet hosts.
 	FirstCanister, LastCanister uint64
 	// Provisional allows the provisional_* methods: development networks only.

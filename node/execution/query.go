@@ -220,8 +220,16 @@ func (s queryStable) MarkDirty(off, n uint64) {
 	}
 }
 
-// run answers one query of the graph.
+// run answers one query of the graph, and counts it.
 func (g *queryGraph) run(i *queryInstance, q Query, certificate []byte, depth int) ([]byte, *types.Reject) {
+	reply, rej := g.answer(i, q, certificate, depth)
+	g.x.counts.count(types.QueryEpoch(i.view.State.Height, g.x.deps.Subnet.QueryEpoch), i.canister.ID, types.QueryCounts{
+		Calls: 1, Instructions: i.spent, RequestBytes: uint64(len(q.Arg)), ReplyBytes: uint64(len(reply)),
+	})
+	return reply, rej
+}
+
+func (g *queryGraph) answer(i *queryInstance, q Query, certificate []byte, depth int) ([]byte, *types.Reject) {
 	method, rej := queryMethod(g.x.Module(i.canister.ID, i.canister.Code).Info(), i.canister.ID, q.Method)
 	if rej != nil {
 		return nil, rej

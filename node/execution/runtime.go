@@ -34,6 +34,8 @@ type Executor struct {
 	publishing sync.RWMutex
 	published  Published
 
+	counts queryCounter
+
 	// unpublished are the snapshots whose memories changed in this round. It belongs to the
 	// round's goroutine.
 	unpublished map[state.SnapshotID]bool

@@ -226,7 +226,7 @@ func (x *Executor) status(c *state.Canister) statusResult {
 			nat(metrics.CustomSections), nat(metrics.History), nat(metrics.Chunks), nat(metrics.Snapshots),
 		},
 		Cycles: c.Cycles.Big(), ReservedCycles: c.Reserved.Big(), IdlePerDay: x.costs.IdlePerDay(c).Big(),
-		QueryStats:        queryStatsResult{nat(0), nat(0), nat(0), nat(0)},
+		QueryStats:        queryStatsResult{nat(c.Queries.Calls), nat(c.Queries.Instructions), nat(c.Queries.RequestBytes), nat(c.Queries.ReplyBytes)},
 		ReadyForMigration: c.Status == state.Stopped && len(c.Inbox) == 0,
 	}
 	out.ModuleHash = moduleHash(c)

@@ -74,9 +74,10 @@ type States struct {
 	// checkpoint says that the newest state's batch asked for one.
 	checkpoint bool
 
-	known    atomic.Pointer[tree.View] // the newest certified one
-	full     atomic.Bool               // the newest state can remember no more calls
-	snapshot atomic.Pointer[snapshot]  // the newest that is shown; nil before this life's first
+	known    atomic.Pointer[tree.View]          // the newest certified one
+	full     atomic.Bool                        // the newest state can remember no more calls
+	reports  atomic.Pointer[state.QueryReports] // of the newest certified one
+	snapshot atomic.Pointer[snapshot]           // the newest that is shown; nil before this life's first
 	mu       sync.Mutex
 	next     chan struct{} // closed when a newer snapshot is there
 }
@@ -168,7 +169,7 @@ func subnetOf(r *registry.Records, rootKey []byte) execution.Subnet {
 	return execution.Subnet{
 		ID: r.Subnet.ID, RootKey: rootKey, CostNodes: r.Subnet.CostNodes,
 		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, Provisional: r.Subnet.Provisional,
-		Admins: r.Subnet.Admins, Version: Version, RegistryVersion: uint64(r.Version),
+		Admins: r.Subnet.Admins, Nodes: len(r.Subnet.Members), QueryEpoch: r.Subnet.QueryEpoch, Version: Version, RegistryVersion: uint64(r.Version),
 	}
 }
 
@@ -225,6 +226,7 @@ func (s *States) load() error {
 	}
 	s.view = tree.First(s.state, &s.topology, s.metadata.of)
 	s.known.Store(s.view)
+	s.reports.Store(&s.state.Queries)
 	s.newest = s.executed()
 	if loaded == nil {
 		return nil
@@ -263,7 +265,7 @@ func (s *States) Execute(b *replica.Batch) (replica.Executed, error) {
 	if b.Height != s.state.Height+1 {
 		return replica.Executed{}, fmt.Errorf("the batch of height %d follows the state of height %d", b.Height, s.state.Height)
 	}
-	batch := messaging.Batch{Height: b.Height, Time: b.Time, Randomness: b.Randomness, Maker: b.Maker, Failed: b.Failed, Checkpoint: b.Checkpoint}
+	batch := messaging.Batch{Height: b.Height, Time: b.Time, Randomness: b.Randomness, Maker: b.Maker, Failed: b.Failed, Queries: b.Queries, Checkpoint: b.Checkpoint}
 	for _, c := range b.Calls {
 		batch.Ingress = append(batch.Ingress, c.Batched())
 	}
@@ -305,6 +307,7 @@ func (s *States) publish(signature []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known.Store(s.view)
+	s.reports.Store(&s.state.Queries)
 	if s.state.Height < s.cfg.ShowFrom {
 		return
 	}
@@ -315,6 +318,16 @@ func (s *States) publish(signature []byte) {
 
 // Known implements replica.States.
 func (s *States) Known(id types.RequestID) bool { return s.known.Load().Request(id) != nil }
+
+// Counted implements consensus.Queries.
+func (s *States) Counted(epoch uint64, after types.CanisterID, most int) []types.QueryReport {
+	return s.executor.CountedQueries(epoch, after, most)
+}
+
+// Reported implements consensus.Queries.
+func (s *States) Reported(by types.NodeID, epoch uint64) types.CanisterID {
+	return s.reports.Load().Last(by, epoch)
+}
 
 // stateBlob is a checkpoint's blob besides objects and memories.
 const stateBlob = "state.cbor"

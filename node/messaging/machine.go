@@ -25,6 +25,8 @@ type Batch struct {
 	// zero id where that is not known, and then nobody is counted.
 	Maker  types.NodeID
 	Failed []types.NodeID
+	// Queries are what Maker reports of the queries that it answered.
+	Queries []types.QueryReport
 	// Checkpoint: the state of this height is made durable. Messages that are in the middle
 	// begin again.
 	Checkpoint bool
@@ -59,6 +61,7 @@ func (m *Machine) Round(s *state.State, b Batch) *state.State {
 	if !b.Maker.IsManagement() {
 		r.s.CountBlock(b.Maker, b.Failed)
 	}
+	r.countQueries()
 	r.answerRandomness()
 	r.induct()
 	r.timeouts()

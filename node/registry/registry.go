@@ -69,6 +69,9 @@ type Subnet struct {
 	// Admins are the subnet admins, in order, at most MaxAdmins (interface specification,
 	// "Subnet admins"): they make canisters for nothing and list, stop and delete all.
 	Admins []principal.ID `cbor:",omitempty"`
+	// QueryEpoch is the number of heights whose queries are counted together; 0 means
+	// types.DefaultQueryEpoch.
+	QueryEpoch types.Height `cbor:",omitempty"`
 }
 
 // MaxAdmins is how many subnet admins there may be (MAX_SUBNET_ADMINS).

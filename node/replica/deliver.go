@@ -26,7 +26,7 @@ func (r *Replica) deliver(env loop.Env) {
 	if block == nil || tape == nil {
 		return
 	}
-	b := &Batch{Height: h, Time: block.Context.Time, Randomness: consensus.Randomness(tape), Calls: block.Calls, Checkpoint: block.Summary}
+	b := &Batch{Height: h, Time: block.Context.Time, Randomness: consensus.Randomness(tape), Calls: block.Calls, Queries: block.Queries, Checkpoint: block.Summary}
 	b.Maker, b.Failed = r.makers(block)
 	r.observe(Observation{What: Began, Height: h, Hash: block.Hash(), Block: block})
 	r.busy = true

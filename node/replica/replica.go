@@ -98,7 +98,7 @@ func New(cfg Config) (*Replica, error) {
 	})
 	newest := cfg.States.Newest()
 	r.progress = consensus.Progress{
-		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Known: cfg.States.Known, Calls: r.calls,
+		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Known: cfg.States.Known, Queries: cfg.States, Calls: r.calls,
 		Checkpoints: map[types.Height]types.Hash{},
 	}
 	if newest.Checkpoint != (types.Hash{}) {

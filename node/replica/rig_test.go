@@ -107,8 +107,11 @@ type hashes struct {
 	certified func(c *consensus.Aggregate)
 }
 
-func (h *hashes) Newest() Executed              { return h.newest }
-func (h *hashes) Known(id types.RequestID) bool { return h.known[id] }
+func (h *hashes) Newest() Executed                                          { return h.newest }
+func (h *hashes) Known(id types.RequestID) bool                             { return h.known[id] }
+func (h *hashes) Counted(uint64, types.CanisterID, int) []types.QueryReport { return nil }
+func (h *hashes) Reported(types.NodeID, uint64) types.CanisterID            { return types.CanisterID{} }
+
 func (h *hashes) Execute(b *Batch) (Executed, error) {
 	next := sha256.New()
 	next.Write(h.newest.Root[:])

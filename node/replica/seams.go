@@ -13,8 +13,9 @@ import (
 	"portico/node/types"
 )
 
-// States is message routing, execution and state management. Except for Known, its methods
-// are called one after the other, off the loop; each must return before the next is called.
+// States is message routing, execution and state management. Except for Known and those of
+// consensus.Queries, which may be called at any time from anywhere, its methods are called one
+// after the other, off the loop; each must return before the next is called.
 // An error stops the node.
 //
 // The state of a height is executed, then certified, then the next is executed: users
@@ -28,9 +29,9 @@ type States interface {
 	// If its batch asked for a checkpoint, that is durable when Certify returns, and state
 	// is the hash that identifies all of it, the same on every node.
 	Certify(c *consensus.Aggregate) (state types.Hash, err error)
-	// Known reports whether the newest certified state remembers a request. It may be
-	// called at any time from anywhere.
+	// Known reports whether the newest certified state remembers a request.
 	Known(id types.RequestID) bool
+	consensus.Queries
 }
 
 // Batch is what consensus agreed on for one height.
@@ -39,6 +40,8 @@ type Batch struct {
 	Time       types.Time
 	Randomness types.Hash // of the random tape
 	Calls      []*ingress.Call
+	// Queries are what Maker reports of the queries that it answered.
+	Queries []types.QueryReport
 	// Maker made the block; Failed are those of better rank who had not, or not in time.
 	Maker  types.NodeID
 	Failed []types.NodeID

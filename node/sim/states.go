@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"portico/lightclient/principal"
 	"portico/node/consensus"
 	"portico/node/replica"
+	"portico/node/state"
 	"portico/node/types"
 )
 
@@ -27,15 +29,19 @@ type ModelStates struct {
 	// executed are the calls in the order of their execution, known the same by their ids.
 	executed []executedCall
 	known    map[types.RequestID]executedCall
+	// queryEpoch is that of the subnet's record, reported what the certified state has of it.
+	queryEpoch types.Height
+	reported   state.QueryReports
 }
 
 // model is the state of a height.
 type model struct {
-	height types.Height
-	time   types.Time
-	root   types.Hash
-	calls  int // how many of executed it has
-	asked  bool
+	height  types.Height
+	time    types.Time
+	root    types.Hash
+	calls   int // how many of executed it has
+	queries state.QueryReports
+	asked   bool
 }
 
 type executedCall struct {
@@ -43,10 +49,11 @@ type executedCall struct {
 	height types.Height
 }
 
-// NewModelStates is the state at height 0 of a subnet that began at a time.
-func NewModelStates(genesis types.Time) *ModelStates {
+// NewModelStates is the state at height 0 of a subnet that began at a time, and counts queries in
+// epochs of so many heights.
+func NewModelStates(genesis types.Time, queryEpoch types.Height) *ModelStates {
 	m := model{time: genesis, root: sha256.Sum256([]byte("genesis"))}
-	return &ModelStates{newest: m, checkpoint: m, known: map[types.RequestID]executedCall{}}
+	return &ModelStates{newest: m, checkpoint: m, known: map[types.RequestID]executedCall{}, queryEpoch: queryEpoch}
 }
 
 // Crash forgets what is not durable.
@@ -55,7 +62,7 @@ func (s *ModelStates) Crash() error {
 		delete(s.known, c.id)
 	}
 	s.executed = s.executed[:s.checkpoint.calls]
-	s.newest, s.certified = s.checkpoint, s.checkpoint.height
+	s.newest, s.certified, s.reported = s.checkpoint, s.checkpoint.height, s.checkpoint.queries
 	return nil
 }
 
@@ -85,7 +92,14 @@ func (s *ModelStates) Execute(b *replica.Batch) (replica.Executed, error) {
 		s.executed = append(s.executed, call)
 		s.known[call.id] = call
 	}
-	s.newest = model{b.Height, b.Time, types.Hash(h.Sum(nil)), len(s.executed), b.Checkpoint}
+	queries, err := s.report(b)
+	if err != nil {
+		return replica.Executed{}, err
+	}
+	for _, q := range b.Queries {
+		h.Write(q.Canister.Bytes())
+	}
+	s.newest = model{b.Height, b.Time, types.Hash(h.Sum(nil)), len(s.executed), queries, b.Checkpoint}
 	return replica.Executed{Height: b.Height, Root: s.newest.root}, nil
 }
 
@@ -95,7 +109,7 @@ func (s *ModelStates) Certify(c *consensus.Aggregate) (types.Hash, error) {
 		return types.Hash{}, fmt.Errorf("the certification is of %x at height %d, the newest state is %x at height %d",
 			c.Hash[:4], c.Height, s.newest.root[:4], s.newest.height)
 	}
-	s.certified = c.Height
+	s.certified, s.reported = c.Height, s.newest.queries
 	if !s.newest.asked {
 		return types.Hash{}, nil
 	}
@@ -108,6 +122,39 @@ func (s *ModelStates) Certify(c *consensus.Aggregate) (types.Hash, error) {
 func (s *ModelStates) Known(id types.RequestID) bool {
 	c, ok := s.known[id]
 	return ok && c.height <= s.certified
+}
+
+// report takes what a batch reports of queries; no node reports a canister twice in an epoch.
+func (s *ModelStates) report(b *replica.Batch) (state.QueryReports, error) {
+	epoch := types.QueryEpoch(b.Height, s.queryEpoch)
+	queries := s.newest.queries
+	if queries.Epoch != epoch {
+		queries = state.QueryReports{Epoch: epoch}
+	}
+	if n := len(b.Queries); n > 0 {
+		if last := queries.Last(b.Maker, epoch); last.Compare(b.Queries[0].Canister) >= 0 {
+			return queries, fmt.Errorf("batch %d: node %s reports queries to canister %s after those to %s", b.Height, b.Maker, b.Queries[0].Canister, last)
+		}
+	}
+	return queries.Add(b.Maker, b.Queries), nil
+}
+
+// modelCanisters is to how many canisters each node has answered queries in an epoch.
+const modelCanisters = 3
+
+// Counted pretends that the node answered queries in each epoch; one canister fits into a block.
+func (s *ModelStates) Counted(epoch uint64, after types.CanisterID, _ int) []types.QueryReport {
+	for i := range uint64(modelCanisters) {
+		if id := principal.Canister(i); after.Compare(id) < 0 {
+			return []types.QueryReport{{Canister: id, QueryCounts: types.QueryCounts{Calls: epoch + 1}}}
+		}
+	}
+	return nil
+}
+
+// Reported is the last canister that the certified state has a report of.
+func (s *ModelStates) Reported(by types.NodeID, epoch uint64) types.CanisterID {
+	return s.reported.Last(by, epoch)
 }
 
 // whole identifies the whole state.

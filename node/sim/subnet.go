@@ -41,6 +41,9 @@ type SubnetConfig struct {
 // DefaultInterval is short, so that runs of a minute see checkpoints.
 const DefaultInterval = 20
 
+// queryEpoch is short, too.
+const queryEpoch = 15
+
 // Delays of the subnet's record.
 const (
 	unitDelay   = time.Second
@@ -99,7 +102,7 @@ func NewSubnet(cfg SubnetConfig) *Subnet {
 
 func (s *Subnet) member() *member {
 	if s.cfg.States == nil {
-		return &member{store: NewStore(), states: NewModelStates(s.Records.Subnet.Genesis)}
+		return &member{store: NewStore(), states: NewModelStates(s.Records.Subnet.Genesis, s.Records.Subnet.QueryEpoch)}
 	}
 	return &member{store: NewStore(), states: s.cfg.States(s.Records)}
 }
@@ -117,6 +120,7 @@ func records(cfg SubnetConfig) *registry.Records {
 		UnitDelay: unitDelay, NotaryDelay: notaryDelay, IdleDelay: idleDelay, Interval: cfg.Interval,
 		Low:  registry.Transcript{Threshold: types.Faults(n) + 1},
 		High: registry.Transcript{Threshold: types.Quorum(n)}, Genesis: start,
+		LastCanister: modelCanisters, QueryEpoch: queryEpoch,
 	}}
 	for _, id := range ids {
 		r.Nodes = append(r.Nodes, registry.Node{ID: id})

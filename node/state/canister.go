@@ -75,6 +75,8 @@ type Canister struct {
 	Snapshots    []*Snapshot
 	NextSnapshot uint64
 	LowMemory    LowMemory
+	// Queries are those that the nodes have reported.
+	Queries types.QueryCounts
 }
 
 // Use is what cycles are paid for (interface specification, "canister_metrics").

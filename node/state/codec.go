@@ -22,6 +22,7 @@ type saved struct {
 	HeapDelta          uint64
 	Metrics            Metrics
 	BlockMakers        []BlockDay
+	Queries            QueryReports
 	Canisters          []*Canister
 	Ingress            []savedIngress
 }
@@ -44,7 +45,7 @@ func (s *State) Save() ([]byte, Objects, error) {
 	out := saved{
 		Height: s.Height, Time: s.Time, NextCanister: s.NextCanister, Management: s.Management,
 		AwaitingRandomness: s.AwaitingRandomness, NextCharged: s.NextCharged, HeapDelta: s.HeapDelta, Metrics: s.Metrics,
-		BlockMakers: s.BlockMakers,
+		BlockMakers: s.BlockMakers, Queries: s.Queries,
 	}
 	objects := Objects{}
 	for _, id := range s.ids {
@@ -80,7 +81,7 @@ func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
 	s := New(in.Time, in.NextCanister)
 	s.Height, s.Management, s.AwaitingRandomness = in.Height, in.Management, in.AwaitingRandomness
 	s.NextCharged, s.HeapDelta, s.Metrics = in.NextCharged, in.HeapDelta, in.Metrics
-	s.BlockMakers = in.BlockMakers
+	s.BlockMakers, s.Queries = in.BlockMakers, in.Queries
 	for _, c := range in.Canisters {
 		if c == nil {
 			return nil, fmt.Errorf("saved state: %w", io.ErrUnexpectedEOF)

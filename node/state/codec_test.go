@@ -32,6 +32,7 @@ func sample() *State {
 			{Number: 4, Uploaded: true, Module: []Chunk{{}, {Hash: types.Hash{8, byte(i)}, Data: []byte("piece")}}, Chunks: []Chunk{{Hash: types.Hash{7, byte(i)}, Data: []byte("kept")}}},
 		}
 		c.NextSnapshot, c.LowMemory = 5, LowMemoryExecuted
+		c.Queries = types.QueryCounts{Calls: 1 + i, Instructions: 2, RequestBytes: 3, ReplyBytes: 4}
 		c.Consume(UseBurned, types.CyclesOf(3))
 		c.Record(Change{Kind: ChangeLoadSnapshot, Loaded: &LoadedSnapshot{ID: SnapshotID{c.ID, 2}, Uploaded: true}})
 		c.AppendLog(s.Time, [][]byte{[]byte("line")})
@@ -39,6 +40,8 @@ func sample() *State {
 	}
 	s.Ingress().Begin(types.RequestID{1, 2}, IngressEntry{Status: Processing, Sender: principal.Anonymous(), Expiry: s.Time.Add(60e9)})
 	s.CountBlock(principal.Canister(1), []types.NodeID{principal.Canister(2)})
+	s.Queries.Epoch = 3
+	s.Queries = s.Queries.Add(principal.Canister(1), nil).Add(principal.Canister(2), []types.QueryReport{{Canister: principal.Canister(7), QueryCounts: types.QueryCounts{Calls: 5}}})
 	s.Management = []Input{{Request: &Request{Origin: user, Method: "raw_rand"}}}
 	return s
 }
@@ -57,6 +60,9 @@ func TestASavedStateLoadsAsItWas(t *testing.T) {
 		if diff := cmp.Diff(s.Canister(id), got.Canister(id), cmp.Comparer(func(a, b principal.ID) bool { return a == b })); diff != "" {
 			t.Errorf("canister %s (-saved +loaded):\n%s", id, diff)
 		}
+	}
+	if diff := cmp.Diff(s.Queries, got.Queries, cmp.Comparer(func(a, b principal.ID) bool { return a == b })); diff != "" {
+		t.Errorf("reports of queries (-saved +loaded):\n%s", diff)
 	}
 	again, _, err := got.Save()
 	if err != nil {

@@ -34,6 +34,8 @@ type State struct {
 	Metrics   Metrics
 	// BlockMakers are the last days' counts of who made blocks, in order of time.
 	BlockMakers []BlockDay
+	// Queries are the reports of the epoch so far.
+	Queries QueryReports
 
 	// base is shared with other states and never changed; recent goes over it, nil for
 	// what was deleted. So a new height costs what is active, not what there is.
