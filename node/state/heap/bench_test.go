@@ -143,6 +143,32 @@ func benchRefresh(b *testing.B, backend Backend, touched int) {
 	}
 }
 
+// Callbacks of a composite query that each write so many pages here and there and are undone; the
+// first Mark after a Refresh is not among them.
+func BenchmarkQueryUndoOf1GiB(b *testing.B) {
+	for _, backend := range []Backend{PageMap, WriteProtect} {
+		for _, touched := range []int{0, 10, 100} {
+			b.Run(fmt.Sprintf("%v/touched=%d", backend, touched), func(b *testing.B) {
+				if !works(backend) {
+					b.Skip("not on this machine")
+				}
+				m, _ := benchMemory(b, backend, KernelTracked)
+				q, err := m.QueryWithUndo(4*types.GiB - types.WasmPageBytes)
+				must(b, err)
+				must(b, q.Refresh())
+				must(b, q.Mark())
+				for b.Loop() {
+					must(b, q.Mark())
+					for range touched {
+						q.Bytes()[rand.Uint64N(benchBytes)]++
+					}
+					must(b, q.Undo())
+				}
+			})
+		}
+	}
+}
+
 // The files are synced: the figure is the disk's more than ours.
 func BenchmarkCheckpoint100PagesOf1GiB(b *testing.B) {
 	m, v := benchMemory(b, Best(), KernelTracked)

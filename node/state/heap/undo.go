@@ -21,8 +21,8 @@ func (m *Memory) QueryWithUndo(maxBytes uint64) (*QueryView, error) {
 	return m.query(maxBytes, &undo{})
 }
 
-// Mark remembers the content for Undo. It costs what was written since the last Mark; the first
-// since Refresh looks at the page table of the whole memory besides.
+// Mark remembers the content for Undo. It costs what was written since the last Mark, and a look at
+// the page table, which takes a millisecond or two for a GiB.
 func (q *QueryView) Mark() error {
 	rs, err := q.s.Touched(q.size)
 	if err != nil {
@@ -40,7 +40,7 @@ func (q *QueryView) Mark() error {
 }
 
 // Undo makes the content and the size again what they were at the last Mark since Refresh. It
-// costs what was written since then.
+// costs what was written since then, and a look at the page table.
 func (q *QueryView) Undo() error {
 	// a page that is dropped shows the file, which must not be published over meanwhile
 	q.m.mu.RLock()
