@@ -2,6 +2,7 @@ package execution_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime"
@@ -214,4 +215,46 @@ func TestQueriesGoOnWhileCanistersGetColdAndGo(t *testing.T) {
 	}
 	close(stop)
 	asking.Wait()
+}
+
+// diligent counts in its heap until it has used more than the instructions of one round.
+const diligent = `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (memory 1)
+  (func (export "canister_update count") (local $n i32)
+    (local.set $n (i32.const 300000000))
+    (i32.store (i32.const 0) (i32.const 0))
+    (loop $next
+      (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+      (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (call $append (i32.const 0) (i32.const 4)) (call $reply))
+)`
+
+func TestACanisterInTheMiddleOfAMessageIsNeverClosed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	rounds := func(keep execution.Residency) (n int) {
+		net := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Residency: keep})
+		long := net.Install(user(), wat.MustAssemble(diligent), nil)
+		other := net.Install(user(), canistertest.Counter(), nil)
+		inc := canistertest.Call{From: user(), To: other, Method: "inc"}
+		count := net.SendAll(canistertest.Call{From: user(), To: long, Method: "count"}, inc)[0]
+		for n = 1; n < 10; n++ {
+			reply, rej, ok := net.Result(count)
+			if ok && (rej != nil || binary.LittleEndian.Uint32(reply) != 300_000_000) {
+				t.Errorf("the long message was answered %v, %v, want 300000000", reply, rej)
+			}
+			if ok {
+				break
+			}
+			net.SendAll(inc)
+		}
+		return n
+	}
+	warm, cold := rounds(execution.Residency{}), rounds(execution.Residency{Canisters: 1, ModuleBytes: 1})
+	if warm < 2 || warm != cold {
+		t.Errorf("the message took %d rounds when everything is kept, and %d when nothing is; want as many, and several", warm, cold)
+	}
 }
