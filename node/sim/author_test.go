@@ -92,10 +92,15 @@ func (a *author) manage(effective principal.ID, method string, arg []byte) (enve
 	return envelope.Request{Method: method, Arg: arg}, effective, true
 }
 
-// provide makes a canister with cycles, for which some have hardly any use.
+// provide makes a canister with cycles; some will be without after seconds.
 func (a *author) provide() (envelope.Request, principal.ID, bool) {
 	amount := big.NewInt(one[int64](a, trillion/2, trillion, 5*trillion, 100*trillion, 1000*trillion) + a.r.Int64N(1000))
-	arg := encode(provision{Amount: &amount, Settings: a.settings()})
+	s := a.settings()
+	if a.chance(8) {
+		amount = big.NewInt(a.r.Int64N(trillion / 50))
+		s.ComputeAllocation, s.FreezingThreshold = number(60), number(0)
+	}
+	arg := encode(provision{Amount: &amount, Settings: s})
 	a.minted(arg, amount)
 	return a.manage(principal.Canister(0), "provisional_create_canister_with_cycles", arg)
 }
@@ -236,7 +241,7 @@ func (a *author) memory() u.Program {
 
 func (a *author) cycles() u.Program {
 	if a.chance(30) {
-		return u.Drop(u.Get128("cycles_burn128", a.amount(trillion/10)))
+		return u.Drop(u.Get128("cycles_burn128", a.amount(one[int64](a, trillion/10, trillion/10, trillion/10, 1000*trillion))))
 	}
 	return u.Drop(u.Get128("msg_cycles_accept128", a.amount(trillion)))
 }

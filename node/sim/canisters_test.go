@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,7 +148,12 @@ func TestTheSameSeedGivesTheSameCanisters(t *testing.T) {
 	w := newWorkshop(t)
 	const seed = 3
 	a, first, err := w.run(seed)
+	left := runtime.NumGoroutine()
 	b, second, again := w.run(seed)
+	// Nodes keep some coroutines each until they are closed.
+	if more := runtime.NumGoroutine() - left; more > 4 {
+		t.Errorf("a run leaves %d goroutines", more)
+	}
 	if err := errors.Join(err, again, a.Failure, b.Failure); err != nil {
 		t.Fatal(err)
 	}
