@@ -82,6 +82,9 @@ func (u *mutation) alter(n int, f *mutantFunc) {
 
 func (u *mutation) alterOne(i *ins, locals []byte) bool {
 	switch op := i.op; {
+	case op >= 0x20 && op <= 0x26 && u.n(12) == 1:
+		// Just beyond what there is are the locals and globals that the rewriter adds.
+		i.imm = leb128.AppendUint(nil, uint64(len(locals)+u.n(4)))
 	case op == 0x20 || op == 0x21 || op == 0x22:
 		old := int((&cursor{i.imm}).u32())
 		for k := range locals {
@@ -92,6 +95,11 @@ func (u *mutation) alterOne(i *ins, locals []byte) bool {
 			}
 		}
 		return false
+	case op == 0x23 || op == 0x24 || op >= 0xfc08 && op <= 0xfc11:
+		i.imm = bytes.Clone(i.imm)
+		i.imm[u.n(len(i.imm))] = byte(u.n(12))
+	case op >= 0x02 && op <= 0x04:
+		i.imm = [][]byte{{0x40}, {valueCodes()[u.n(5)]}, leb128.AppendInt(nil, int64(u.n(len(u.types)+3)))}[u.n(3)]
 	case op >= 0x41 && op <= 0x44:
 		*i = u.constant(byte(codeI32 - (op - 0x41)))
 	case op == 0xfd0c:
@@ -204,7 +212,15 @@ func (u *mutation) snippet(n, depth int) (out []ins) {
 	if depth == 0 || u.n(8) == 0 {
 		return u.call(u.n(len(u.imported)+len(u.funcs)), &f.own, false)
 	}
-	switch u.n(14) {
+	switch u.n(16) {
+	case 11: // locals and globals that there may not be
+		index := len(locals) + u.n(4) - u.n(2)
+		if u.n(2) == 0 {
+			put(0x20, leb128.AppendUint(nil, uint64(max(index, 0)))...)
+		} else {
+			put(0x23, byte(u.n(12)))
+		}
+		put(0x1a)
 	case 0:
 		put(0x02, 0x40)
 		out = append(append(out, u.snippet(n, depth-1)...), u.constant(codeI32), ins{0x0d, []byte{byte(u.n(4))}})

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func workloads(tb testing.TB) []byte {
 
 // What the benchmarks measure has the result that it should have.
 func TestWorkloadsHash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a canister for the sake of benchmarks")
+	}
 	h, piece := sha256.New(), make([]byte, 4096)
 	for i := range uint64(512) {
 		binary.LittleEndian.PutUint64(piece[i*8:], i)
@@ -84,6 +88,9 @@ func BenchmarkInstallation(b *testing.B) {
 		run := func(name string, work func(b *testing.B, e *Engine), cache string) {
 			b.Run(size.name+"/"+name, func(b *testing.B) {
 				b.SetBytes(int64(len(code)))
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				var used time.Duration
 				for b.Loop() {
 					b.StopTimer()
 					e, err := NewEngine(EngineConfig{Host: systemAPI(), CacheDir: cache})
@@ -91,7 +98,9 @@ func BenchmarkInstallation(b *testing.B) {
 						b.Fatal(err)
 					}
 					b.StartTimer()
+					begin := threadTime()
 					work(b, e)
+					used += threadTime() - begin
 					b.StopTimer()
 					if err := e.Close(); err != nil {
 						b.Fatal(err)
@@ -99,6 +108,7 @@ func BenchmarkInstallation(b *testing.B) {
 					b.StartTimer()
 				}
 				b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms")
+				b.ReportMetric(float64(used)/float64(b.N)/float64(time.Millisecond), "cpu-ms")
 				b.ReportMetric(0, "ns/op")
 			})
 		}
@@ -128,6 +138,9 @@ func BenchmarkInstallation(b *testing.B) {
 }
 
 func TestSizedModulesHaveTheirSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a canister for the sake of benchmarks")
+	}
 	program := takeApart(goCanister(t)).trim()
 	for _, size := range []int{200_000, 3_000_000} {
 		code := sized(t, program, size)
