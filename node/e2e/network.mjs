@@ -147,7 +147,7 @@ export class Network {
 }
 
 /** The child processes of a process, whichever of its threads started them. */
-async function children(pid) {
+export async function children(pid) {
   const threads = await readdir(`/proc/${pid}/task`);
   const lists = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')));
   return lists.join(' ').split(' ').filter(Boolean).map(Number);

@@ -54,23 +54,40 @@ const (
 
 // Query answers a query call from the published state.
 func (x *Executor) Query(q Query) ([]byte, *types.Reject) {
-	g := x.newGraph(maxQueryInstructions)
-	defer g.close()
-	entry, rej := g.enter(q.Canister, x.acceptsQuery)
-	if rej != nil {
-		return nil, rej
+	return x.graph(maxQueryInstructions, func(g *queryGraph) ([]byte, *types.Reject) {
+		entry, rej := g.enter(q.Canister, x.acceptsQuery)
+		if rej != nil {
+			return nil, rej
+		}
+		cert, err := entry.view.Certificate(q.Canister)
+		if err != nil {
+			return nil, types.Rejectf(types.ErrCertifiedStateUnavailable, "no certified state: %v", err)
+		}
+		return g.run(entry, q, cert, 0)
+	})
+}
+
+// graph runs a query call, and once more if the process that ran it ended, in case it was not
+// the code's fault.
+func (x *Executor) graph(budget uint64, run func(*queryGraph) ([]byte, *types.Reject)) ([]byte, *types.Reject) {
+	for again := false; ; again = true {
+		g := x.newGraph(budget)
+		reply, rej := run(g)
+		g.close()
+		if again || !g.crashed {
+			return reply, rej
+		}
 	}
-	cert, err := entry.view.Certificate(q.Canister)
-	if err != nil {
-		return nil, types.Rejectf(types.ErrCertifiedStateUnavailable, "no certified state: %v", err)
-	}
-	return g.run(entry, q, cert, 0)
 }
 
 // Inspect runs canister_inspect_message for an ingress message; nil accepts it.
 func (x *Executor) Inspect(q Query) *types.Reject {
-	g := x.newGraph(maxInspectInstructions)
-	defer g.close()
+	_, rej := x.graph(maxInspectInstructions, func(g *queryGraph) ([]byte, *types.Reject) { return nil, g.inspect(q) })
+	return rej
+}
+
+func (g *queryGraph) inspect(q Query) *types.Reject {
+	x := g.x
 	i, rej := g.enter(q.Canister, func(c *state.Canister) *types.Reject { return x.acceptsIngress(c, q) })
 	if rej != nil || !x.Module(i.canister.ID, i.canister.Code).Info().InspectMessage {
 		return rej
@@ -124,6 +141,8 @@ type queryGraph struct {
 	budget uint64
 	over   func() bool // the time that it may take is over
 	used   []*queryInstance
+	// crashed: the process that ran one of them has ended.
+	crashed bool
 }
 
 // newGraph begins a query call.
@@ -198,6 +217,7 @@ func (g *queryGraph) call(i *queryInstance, env *ic0.Env, f entryPoint) *types.R
 	g.budget -= min(out.Instructions, g.budget)
 	i.spent += out.Instructions
 	if out.Trap != nil {
+		g.crashed = g.crashed || out.Trap.Kind == wasm.Crashed
 		return trapReject(i.canister.ID, out.Trap, limit)
 	}
 	return nil
