@@ -48,7 +48,8 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 		}
 	}
 	subnet := &c.Records.Subnet
-	if !c.reached(start.Add(time.Duration(rank) * subnet.UnitDelay)) {
+	// A block that notaries would not sign yet has fresher calls if it is made later.
+	if !c.reached(start.Add(time.Duration(rank)*subnet.UnitDelay + p.lag(s))) {
 		return nil
 	}
 	parent := c.parent(p, h-1)
@@ -155,11 +156,16 @@ func (c *Consensus) notaryDelay(p *Pool, s *Progress, rank uint16) time.Duration
 	for range p.notarized - p.FinalizedHeight() {
 		d *= finalizationBackoff
 	}
-	out := subnet.NotaryDelay + time.Duration(min(d, float64(maxNotaryDelay)))
-	if gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified); gap > 1 {
-		out += time.Duration(gap) * certificationDelay
+	return min(subnet.NotaryDelay+time.Duration(min(d, float64(maxNotaryDelay)))+p.lag(s), maxNotaryDelay)
+}
+
+// lag is what certification, when it falls behind, adds to the time that a height takes.
+func (p *Pool) lag(s *Progress) time.Duration {
+	gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified)
+	if gap <= 1 {
+		return 0
 	}
-	return min(out, maxNotaryDelay)
+	return min(time.Duration(gap)*certificationDelay, maxNotaryDelay)
 }
 
 // maxNotaryDelay bounds the sum of delays.

@@ -96,7 +96,7 @@ func (m *managed) installModule(c *state.Canister, in Installation) *types.Rejec
 
 // goOn runs a slice of the installation in progress.
 func (m *managed) goOn(s *installer) *types.Reject {
-	s.c = m.s.Edit(s.c.ID)
+	s.c, s.most = m.s.Edit(s.c.ID), m.most
 	before := s.used
 	if s.slice != 0 {
 		before = s.slice
@@ -278,6 +278,7 @@ type installer struct {
 	stop    func()
 	pause   func() bool
 	slice   uint64 // instructions when it paused last
+	most    uint64 // instructions of this round's slice
 	rej     *types.Reject
 }
 
@@ -331,7 +332,7 @@ func (s *installer) step(i *wasm.Instance, context ic0.Context, version uint64, 
 
 // yield pauses the installation when its slice is used up.
 func (s *installer) yield(used uint64) error {
-	if s.used+used-s.slice < s.x.limits.SliceInstructions {
+	if s.used+used-s.slice < s.most {
 		return nil
 	}
 	s.slice = s.used + used

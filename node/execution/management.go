@@ -79,6 +79,8 @@ type managed struct {
 	s   *state.State
 	r   *state.Request
 	out *Output
+	// most is how many instructions an installation runs.
+	most uint64
 	// refund is what the caller gets back of the cycles it sent.
 	refund types.Cycles
 	// reply is set by handlers that answer at once; pending by those that do not.
@@ -87,9 +89,10 @@ type managed struct {
 }
 
 // Manage runs a call to the management canister. If its Output says that it is Paused, it
-// goes on when it is given the same request again.
-func (x *Executor) Manage(s *state.State, r *state.Request) (out Output) {
-	m := &managed{x: x, s: s, r: r, out: &out, refund: r.Cycles}
+// goes on when it is given the same request again. An installation runs a slice of so many
+// instructions.
+func (x *Executor) Manage(s *state.State, r *state.Request, slice uint64) (out Output) {
+	m := &managed{x: x, s: s, r: r, most: slice, out: &out, refund: r.Cycles}
 	var rej *types.Reject
 	if t := x.installing; t != nil && t.request == r {
 		rej = m.goOn(t)

@@ -16,6 +16,7 @@ import (
 type Moment struct {
 	Time   types.Time
 	Height types.Height
+	Slice  uint64 // instructions; see Pace
 }
 
 // Step goes on with the message at the head of a canister's queue: it runs one slice of
@@ -36,14 +37,14 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 	} else {
 		before = t.used
 	}
-	t.calls.c, t.calls.room, t.grower.c, t.grower.room = c, room, c, room
+	t.slice, t.calls.c, t.calls.room, t.grower.c, t.grower.room = now.Slice, c, room, c, room
 	paused = t.resume()
 	if !paused && t.crashed() {
 		// once more, in case it was not the code's fault; what that takes of the round is not limited
 		x.release(t.runner)
 		l.rollback(c.ID)
 		again := x.begin(c, l, t.env.Time, &out) // as it began the first time
-		again.used, again.calls.room, again.grower.room = t.used, room, room
+		again.used, again.slice, again.calls.room, again.grower.room = t.used, now.Slice, room, room
 		t = again
 		x.setTurn(c.ID, l, t)
 		paused = t.resume()
@@ -67,6 +68,7 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 		c.Heap = c.Heap.Plus(out.ChangedBytes, now.Height, HeapDeltaPerRound)
 	}
 	out.Instructions, out.Messages = t.outcome.Instructions-before, 1
+	out.Quick = t.request != nil && t.request.Origin.Kind == state.FromUser && t.outcome.Instructions < x.limits.QuickSliceInstructions
 	return out, false
 }
 

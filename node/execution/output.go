@@ -21,6 +21,8 @@ type Output struct {
 	ChangedBytes uint64
 	// Lost are the cycles of calls that nobody waits for any more.
 	Lost types.Cycles
+	// Quick: a user's call ran within a slice of Limits.QuickSliceInstructions.
+	Quick bool
 	// Paused: the call goes on in the next round.
 	Paused bool
 }
@@ -34,6 +36,7 @@ type Answer struct {
 
 // Append adds what another message led to.
 func (o *Output) Append(p Output) {
+	o.Quick = o.Quick || p.Quick
 	o.Requests = append(o.Requests, p.Requests...)
 	o.Responses = append(o.Responses, p.Responses...)
 	o.Answers = append(o.Answers, p.Answers...)

@@ -34,6 +34,24 @@ type Limits struct {
 	SliceInstructions uint64
 	// RoundInstructions ends a round for each lane: what is left waits for the next.
 	RoundInstructions uint64
+	// QuickSliceInstructions and QuickRoundInstructions stand for these while users call
+	// canisters that answer within such a slice: rounds are short then, and who computes for
+	// long does so in more of them.
+	QuickSliceInstructions, QuickRoundInstructions uint64
+}
+
+// Pace is how much the slices and lanes of a round run.
+type Pace struct{ Slice, Round uint64 }
+
+// quickNanos is how long rounds stay short after a quick answer to a user.
+const quickNanos = 5_000_000_000
+
+// Pace is that of a round at a time.
+func (l Limits) Pace(s *state.State, now types.Time) Pace {
+	if s.Quick != 0 && now <= s.Quick+quickNanos {
+		return Pace{l.QuickSliceInstructions, l.QuickRoundInstructions}
+	}
+	return Pace{l.SliceInstructions, l.RoundInstructions}
 }
 
 // DefaultLimits are those of the Internet Computer's application subnets ("Resource limits").
@@ -45,6 +63,7 @@ func DefaultLimits() Limits {
 		HeapDeltaBytes:    140 * types.GiB,
 		ComputePercent:    299,
 		SliceInstructions: 2_000_000_000, RoundInstructions: 7_000_000_000,
+		QuickSliceInstructions: 25_000_000, QuickRoundInstructions: 100_000_000,
 	}
 }
 

@@ -23,6 +23,7 @@ type turn struct {
 	calls   *callRoom
 	grower  *grower
 	limit   uint64 // instructions
+	slice   uint64 // instructions of this round's
 	used    uint64 // instructions in the slices so far
 	outcome wasm.Outcome
 	runner  *runner
@@ -46,7 +47,7 @@ func (x *Executor) newTurn(c *state.Canister, l *live, env *ic0.Env, limit uint6
 	call := &wasm.Call{Env: env, Limit: limit, Grow: t.grower.heap}
 	t.runner = x.runner()
 	call.Yield = func(used uint64) error {
-		if used < t.used+x.limits.SliceInstructions { // it is behind where it was if it began again
+		if used < t.used+t.slice { // it is behind where it was if it began again
 			return nil
 		}
 		t.used = used

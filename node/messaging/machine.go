@@ -54,9 +54,10 @@ type Machine struct {
 func (m *Machine) Round(s *state.State, b Batch) *state.State {
 	m.index.follow(s, m.Executor)
 	r := &round{
-		Machine: m, s: s.Next(b.Time), batch: b, left: m.Executor.Limits().RoundInstructions,
-		ended: map[types.CanisterID]bool{},
+		Machine: m, s: s.Next(b.Time), batch: b, ended: map[types.CanisterID]bool{},
 	}
+	pace := m.Executor.Limits().Pace(s, r.s.Time)
+	r.slice, r.left = pace.Slice, pace.Round
 	r.room = r.roomLeft()
 	if !b.Maker.IsManagement() {
 		r.s.CountBlock(b.Maker, b.Failed)
@@ -93,6 +94,7 @@ type round struct {
 	s     *state.State
 	batch Batch
 	room  execution.Room
+	slice uint64 // instructions
 	left  uint64 // instructions of each lane
 	// ended are the canisters that have had their slice of a long message.
 	ended map[types.CanisterID]bool
@@ -193,16 +195,16 @@ func (r *round) manage() (ran bool) {
 	r.s.Management = nil
 	var waiting []state.Input
 	for _, in := range queue {
-		if r.installed >= r.Executor.Limits().SliceInstructions && execution.Installs(in.Request) || r.Executor.Holds(in.Request) {
+		if r.installed >= r.slice && execution.Installs(in.Request) || r.Executor.Holds(in.Request) {
 			waiting = append(waiting, in)
 			continue
 		}
-		out := r.Executor.Manage(r.s, in.Request)
+		out := r.Executor.Manage(r.s, in.Request, r.slice)
 		r.installed += out.Instructions
 		ran = true
 		if out.Paused {
 			// it must not run again in this round
-			r.installed = r.Executor.Limits().SliceInstructions
+			r.installed = r.slice
 			waiting = append(waiting, in)
 		}
 		r.route(out)

@@ -54,6 +54,9 @@ func (r *round) execute() bool {
 	for i := range work {
 		for k, out := range work[i].outs {
 			ran = true
+			if out.Quick {
+				r.s.Quick = r.s.Time
+			}
 			if id := work[i].ids[k]; work[i].paused[k] {
 				r.ended[id] = true
 			} else {
@@ -75,7 +78,7 @@ type lane struct {
 }
 
 func (l *lane) run(r *round) {
-	now := execution.Moment{Time: r.s.Time, Height: r.s.Height}
+	now := execution.Moment{Time: r.s.Time, Height: r.s.Height, Slice: r.slice}
 	for _, id := range l.ids {
 		if l.used >= r.left {
 			return
@@ -83,7 +86,7 @@ func (l *lane) run(r *round) {
 		c := r.s.Canister(id)
 		var out execution.Output
 		paused := false
-		for len(c.Inbox) > 0 && !paused && out.Instructions < r.Executor.Limits().SliceInstructions && !limited(c, r.s.Height) {
+		for len(c.Inbox) > 0 && !paused && out.Instructions < r.slice && !limited(c, r.s.Height) {
 			var more execution.Output
 			more, paused = r.Executor.Step(c, now, &l.room)
 			out.Append(more)

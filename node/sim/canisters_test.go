@@ -91,6 +91,7 @@ func zipped(t testing.TB, b []byte) []byte {
 func simulatedLimits() execution.Limits {
 	l := execution.DefaultLimits()
 	l.SliceInstructions, l.RoundInstructions = 4_000_000, 14_000_000
+	l.QuickSliceInstructions, l.QuickRoundInstructions = 2_200_000, 5_000_000
 	return l
 }
 

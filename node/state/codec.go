@@ -22,6 +22,7 @@ type saved struct {
 	HeapDelta          uint64
 	Metrics            Metrics
 	BlockMakers        []BlockDay
+	Quick              types.Time
 	Queries            QueryReports
 	Canisters          []*Canister
 	Ingress            []savedIngress
@@ -45,7 +46,7 @@ func (s *State) Save() ([]byte, Objects, error) {
 	out := saved{
 		Height: s.Height, Time: s.Time, NextCanister: s.NextCanister, Management: s.Management,
 		AwaitingRandomness: s.AwaitingRandomness, NextCharged: s.NextCharged, HeapDelta: s.HeapDelta, Metrics: s.Metrics,
-		BlockMakers: s.BlockMakers, Queries: s.Queries,
+		BlockMakers: s.BlockMakers, Quick: s.Quick, Queries: s.Queries,
 	}
 	objects := Objects{}
 	for _, id := range s.ids {
@@ -81,7 +82,7 @@ func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
 	s := New(in.Time, in.NextCanister)
 	s.Height, s.Management, s.AwaitingRandomness = in.Height, in.Management, in.AwaitingRandomness
 	s.NextCharged, s.HeapDelta, s.Metrics = in.NextCharged, in.HeapDelta, in.Metrics
-	s.BlockMakers, s.Queries = in.BlockMakers, in.Queries
+	s.BlockMakers, s.Quick, s.Queries = in.BlockMakers, in.Quick, in.Queries
 	for _, c := range in.Canisters {
 		if c == nil {
 			return nil, fmt.Errorf("saved state: %w", io.ErrUnexpectedEOF)

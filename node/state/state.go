@@ -34,6 +34,8 @@ type State struct {
 	Metrics   Metrics
 	// BlockMakers are the last days' counts of who made blocks, in order of time.
 	BlockMakers []BlockDay
+	// Quick is when a user's call was last answered quickly (execution.Pace), 0 for never.
+	Quick types.Time
 	// Queries are the reports of the epoch so far.
 	Queries QueryReports
 
