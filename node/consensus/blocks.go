@@ -48,8 +48,7 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 		}
 	}
 	subnet := &c.Records.Subnet
-	// A block that notaries would not sign yet has fresher calls if it is made later.
-	if !c.reached(start.Add(time.Duration(rank)*subnet.UnitDelay + p.lag(s))) {
+	if !c.reached(start.Add(time.Duration(rank) * subnet.UnitDelay)) {
 		return nil
 	}
 	parent := c.parent(p, h-1)
@@ -156,16 +155,11 @@ func (c *Consensus) notaryDelay(p *Pool, s *Progress, rank uint16) time.Duration
 	for range p.notarized - p.FinalizedHeight() {
 		d *= finalizationBackoff
 	}
-	return min(subnet.NotaryDelay+time.Duration(min(d, float64(maxNotaryDelay)))+p.lag(s), maxNotaryDelay)
-}
-
-// lag is what certification, when it falls behind, adds to the time that a height takes.
-func (p *Pool) lag(s *Progress) time.Duration {
-	gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified)
-	if gap <= 1 {
-		return 0
+	out := subnet.NotaryDelay + time.Duration(min(d, float64(maxNotaryDelay)))
+	if gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified); gap > 1 {
+		out += time.Duration(gap) * certificationDelay
 	}
-	return min(time.Duration(gap)*certificationDelay, maxNotaryDelay)
+	return min(out, maxNotaryDelay)
 }
 
 // maxNotaryDelay bounds the sum of delays.
