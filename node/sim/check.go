@@ -37,6 +37,9 @@ type watched struct {
 	// waiting is what it reported of this life that is not durable yet: a crash undoes it, and
 	// nobody else knows.
 	waiting []replica.Observation
+	// doubtful is what an earlier life was waiting with when it ended: its last transaction may
+	// have been made durable all the same, and what it signed is sent then.
+	doubtful []replica.Observation
 	// Of this life: zero if there was none.
 	finalized, ended, certified types.Height
 	// Of all lives: the newest certified height, and that of the newest durable finalization.
@@ -83,6 +86,7 @@ const replayTime = 20 * time.Second
 // Started says that a life of a node begins.
 func (c *Checker) Started(node int) {
 	n := &c.watched[node]
+	n.doubtful = append(n.doubtful, n.waiting...)
 	n.finalized, n.ended, n.certified, n.waiting = 0, 0, 0, nil
 	if !n.honest {
 		return
@@ -234,6 +238,11 @@ func (c *Checker) observeEnded(node int, h types.Height, root types.Hash) {
 		c.fail(node, "it executed height %d after %d", h, n.ended)
 	}
 	n.ended = h
+	c.executed(node, h, root)
+}
+
+// executed notes that a node has made a state.
+func (c *Checker) executed(node int, h types.Height, root types.Hash) {
 	s := c.states[h]
 	if s == nil {
 		s = &executions{root: root}

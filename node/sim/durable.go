@@ -5,6 +5,7 @@ import (
 
 	"portico/lightclient/cbor"
 	"portico/node/artifact"
+	"portico/node/replica"
 	"portico/node/types"
 )
 
@@ -33,6 +34,13 @@ func (s *observedStore) Load(yield func(artifact.Item) error) error {
 		return err
 	}
 	s.checker.durable(s.node, items)
+	n := &s.checker.watched[s.node]
+	for _, o := range n.doubtful {
+		if o.What == replica.Ended && o.Height <= n.finalization {
+			s.checker.executed(s.node, o.Height, o.Hash)
+		}
+	}
+	n.doubtful = nil
 	return nil
 }
 

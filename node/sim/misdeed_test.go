@@ -46,7 +46,8 @@ func TestByzantineNodesDoWhatTheyAreSaidTo(t *testing.T) {
 			t.Errorf("%s: height %d after 20 s", m, h)
 		}
 		proposals, equivocations := kept(t, s, 1, 3)
-		if none := m == Silence; (proposals == 0) != none {
+		// who floods is soon not listened to any more
+		if none := m == Silence; m != Flood && (proposals == 0) != none {
 			t.Errorf("%s: node 1 has %d of its proposals", m, proposals)
 		}
 		if some := m == Equivocate; (equivocations > 0) != some {
