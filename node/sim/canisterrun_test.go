@@ -88,7 +88,7 @@ func (s *canisterStates) Execute(b *replica.Batch) (replica.Executed, error) {
 func (r *canisterRun) open(records *registry.Records) States {
 	of := *records
 	of.Subnet.High.Coefficients = [][]byte{r.workshop.key}
-	of.Subnet.LastCanister, of.Subnet.Provisional, of.Subnet.CostNodes = 1<<20, true, 13
+	of.Subnet.Provisional, of.Subnet.CostNodes = true, 13
 	s := &canisterStates{run: r, records: &of, dir: filepath.Join(r.dir, fmt.Sprint(len(r.states)))}
 	r.states = append(r.states, s)
 	return s

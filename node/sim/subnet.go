@@ -107,6 +107,9 @@ func (s *Subnet) member() *member {
 	return &member{store: NewStore(), states: s.cfg.States(s.Records)}
 }
 
+// lastCanister is the index of the last canister that a simulated subnet hosts.
+const lastCanister = 1 << 20
+
 // records are those of a subnet without real keys.
 func records(cfg SubnetConfig) *registry.Records {
 	n := cfg.Nodes
@@ -120,7 +123,7 @@ func records(cfg SubnetConfig) *registry.Records {
 		UnitDelay: unitDelay, NotaryDelay: notaryDelay, IdleDelay: idleDelay, Interval: cfg.Interval,
 		Low:  registry.Transcript{Threshold: types.Faults(n) + 1},
 		High: registry.Transcript{Threshold: types.Quorum(n)}, Genesis: start,
-		LastCanister: modelCanisters, QueryEpoch: queryEpoch,
+		LastCanister: lastCanister, QueryEpoch: queryEpoch,
 	}}
 	for _, id := range ids {
 		r.Nodes = append(r.Nodes, registry.Node{ID: id})
