@@ -34,21 +34,25 @@ type Limits struct {
 	SliceInstructions uint64
 	// RoundInstructions ends a round for each lane: what is left waits for the next.
 	RoundInstructions uint64
-	// QuickSliceInstructions and QuickRoundInstructions stand for these while users call
-	// canisters that answer within such a slice: rounds are short then, and who computes for
-	// long does so in more of them.
+	// QuickSliceInstructions and QuickRoundInstructions stand for these in rounds that bring calls
+	// by users, and while canisters answer them within such a slice: rounds are short then, and
+	// who computes for long does so in more of them.
 	QuickSliceInstructions, QuickRoundInstructions uint64
 }
 
 // Pace is how much the slices and lanes of a round run.
 type Pace struct{ Slice, Round uint64 }
 
-// quickNanos is how long rounds stay short after a quick answer to a user.
-const quickNanos = 5_000_000_000
+// Rounds stay short for some seconds after a quick answer to a user, and for some heights, because
+// blocks may be executed long after their time.
+const (
+	quickNanos   = 5_000_000_000
+	quickHeights = 30
+)
 
-// Pace is that of a round at a time.
-func (l Limits) Pace(s *state.State, now types.Time) Pace {
-	if s.Quick != 0 && now <= s.Quick+quickNanos {
+// Pace is that of the round after a state, at a time, which brings so many calls by users.
+func (l Limits) Pace(s *state.State, now types.Time, calls int) Pace {
+	if calls > 0 || s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights) {
 		return Pace{l.QuickSliceInstructions, l.QuickRoundInstructions}
 	}
 	return Pace{l.SliceInstructions, l.RoundInstructions}

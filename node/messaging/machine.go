@@ -56,7 +56,7 @@ func (m *Machine) Round(s *state.State, b Batch) *state.State {
 	r := &round{
 		Machine: m, s: s.Next(b.Time), batch: b, ended: map[types.CanisterID]bool{},
 	}
-	pace := m.Executor.Limits().Pace(s, r.s.Time)
+	pace := m.Executor.Limits().Pace(s, r.s.Time, len(b.Ingress))
 	r.slice, r.left = pace.Slice, pace.Round
 	r.room = r.roomLeft()
 	if !b.Maker.IsManagement() {

@@ -55,7 +55,7 @@ func (r *round) execute() bool {
 		for k, out := range work[i].outs {
 			ran = true
 			if out.Quick {
-				r.s.Quick = r.s.Time
+				r.s.Quick = state.Moment{Height: r.s.Height, Time: r.s.Time}
 			}
 			if id := work[i].ids[k]; work[i].paused[k] {
 				r.ended[id] = true

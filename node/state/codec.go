@@ -22,7 +22,7 @@ type saved struct {
 	HeapDelta          uint64
 	Metrics            Metrics
 	BlockMakers        []BlockDay
-	Quick              types.Time
+	Quick              Moment
 	Queries            QueryReports
 	Canisters          []*Canister
 	Ingress            []savedIngress

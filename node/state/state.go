@@ -34,8 +34,8 @@ type State struct {
 	Metrics   Metrics
 	// BlockMakers are the last days' counts of who made blocks, in order of time.
 	BlockMakers []BlockDay
-	// Quick is when a user's call was last answered quickly (execution.Pace), 0 for never.
-	Quick types.Time
+	// Quick is when a user's call was last answered quickly (execution.Pace), zero for never.
+	Quick Moment
 	// Queries are the reports of the epoch so far.
 	Queries QueryReports
 
@@ -48,6 +48,12 @@ type State struct {
 	// waiting are the canisters, sorted, that had messages when this height began.
 	waiting []types.CanisterID
 	history *IngressHistory
+}
+
+// Moment is a height with its time.
+type Moment struct {
+	Height types.Height
+	Time   types.Time
 }
 
 // Metrics are the subnet's counters, served under /subnet/<id>/metrics.

@@ -89,7 +89,30 @@ func run(ctx context.Context, cfg config) (err error) {
 			return err
 		}
 	}
-	return nil
+	return n.beside(ctx, cfg.each)
+}
+
+// beside measures updates while another canister is in the middle of one that takes all the
+// instructions that there are.
+func (n *network) beside(ctx context.Context, each time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := n.client.Call(ctx, lightclient.Message{Canister: n.ids[0], Method: "spin"})
+		ended <- err
+	}()
+	others := n.ids[1:]
+	err := n.load(ctx, "one update at a time beside an endless one", 1, each, func(ctx context.Context, i int) error {
+		_, err := n.client.Call(ctx, lightclient.Message{Canister: others[i%len(others)], Method: "inc"})
+		return err
+	})
+	select {
+	case early := <-ended:
+		err = errors.Join(err, fmt.Errorf("the endless update ended before the measurement: %w", early))
+	default:
+	}
+	cancel()
+	return err
 }
 
 var (
