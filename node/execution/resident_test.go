@@ -56,6 +56,9 @@ func (u used) minus(v used) used {
 // are not any more: state, two closed memories, and what this package's network keeps of the
 // calls made.
 func TestColdCanistersTakeNeitherDescriptorsNorMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures memory, which the race detector multiplies")
+	}
 	keep := execution.Residency{Canisters: 20, Queries: 20, ModuleBytes: types.MiB}
 	const (
 		canisters       = 600

@@ -235,7 +235,7 @@ func TestAnIngressMessageThatWaitedTooLongDoesNotBegin(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs billions of instructions")
 	}
-	n := canistertest.New(t)
+	n := steady(t)
 	id := install(t, n, 1)[0]
 	first := n.Send(user(), id, u.Update, u.Seq(u.Burn(u.Int(1_150_000_000)), u.Reply(u.Text("first"))))
 	second := n.Send(user(), id, u.Update, u.Seq(u.Record(u.Text("ran")), u.Reply(u.Text(""))))

@@ -172,7 +172,7 @@ func TestAPausedMessageFailsIfItsBalanceIsSpentMeanwhile(t *testing.T) {
 		t.Skip("runs billions of instructions")
 	}
 	for _, meanwhile := range []bool{false, true} {
-		n := canistertest.New(t)
+		n := steady(t)
 		ids := install(t, n, 2)
 		n.State().Edit(ids[0]).Settings.FreezingThreshold = 0
 		cost := u.ToInt(u.Get128("cost_call", u.Int(uint64(len(u.Update))), u.Int(0)))

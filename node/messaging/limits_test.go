@@ -21,6 +21,10 @@ func TestMessagesReachEveryLimitAndNoFurther(t *testing.T) {
 	ids := install(t, n, 2)
 	answered := u.Reply(u.Text("answered"))
 	other := u.Call{Callee: u.ID(ids[1]), Method: u.Update, Arg: u.Code(answered), OnReply: answered, OnReject: answered}
+	// its heap has room for what is copied to and from stable memory
+	if _, rej := n.Call(user(), ids[0], u.Update, u.Seq(u.SetGlobal(u.Fill(1, 2*types.MiB)), answered)); rej != nil {
+		t.Fatal(rej)
+	}
 	for name, limit := range map[string]struct {
 		most    uint64
 		unit    uint64 // by how much it is exceeded, 0 is one

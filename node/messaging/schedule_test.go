@@ -241,11 +241,56 @@ func TestAComputeAllocationRunsFirstAsOftenAsItSays(t *testing.T) {
 	}
 }
 
+// steady is a network whose rounds have the same length whether users call or not.
+func steady(t *testing.T) *canistertest.Network {
+	t.Helper()
+	limits := execution.DefaultLimits()
+	limits.QuickSliceInstructions, limits.QuickRoundInstructions = limits.SliceInstructions, limits.RoundInstructions
+	return canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Limits: limits})
+}
+
+func TestRoundsAreShortWhileUsersGetQuickAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n, limits := canistertest.New(t), execution.DefaultLimits()
+	ids := install(t, n, 2)
+	n.Send(user(), ids[0], u.Update, u.Burn(u.Int(4_000_000_000)))
+	slice := func() uint64 {
+		before := n.Executor().Progress(ids[0])
+		n.Tick(100 * time.Millisecond)
+		return n.Executor().Progress(ids[0]) - before
+	}
+	short := func(when string, want bool) {
+		t.Helper()
+		most := limits.SliceInstructions
+		if want {
+			most = limits.QuickSliceInstructions
+		}
+		if got := slice(); got < most || got > most+most/2 {
+			t.Errorf("%s a slice has %d instructions, want %d", when, got, most)
+		}
+	}
+	short("before anybody was answered quickly", false)
+	for range 2 {
+		if _, rej := n.Call(user(), ids[1], u.Update, u.Reply(u.Text(""))); rej != nil {
+			t.Fatal(rej)
+		}
+		short("after a quick answer", true)
+	}
+	n.Tick(6 * time.Second)
+	short("seconds but few heights later", true)
+	for range 30 {
+		n.Tick(time.Millisecond)
+	}
+	short("seconds and many heights later", false)
+}
+
 func TestOnlyTheRoundsInstructionsRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs billions of instructions")
 	}
-	n := canistertest.New(t)
+	n := steady(t)
 	ids := install(t, n, 24)
 	var calls []canistertest.Call
 	for _, id := range ids {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"portico/node/state/heap"
@@ -172,6 +173,7 @@ func (c *code) load(p *process) error {
 	err = p.load(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	maps.DeleteFunc(c.loaded, func(p *process, _ error) bool { return p.gone() })
 	c.loaded[p] = err
 	return err
 }

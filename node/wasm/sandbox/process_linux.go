@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -81,6 +82,8 @@ func start(cfg Config) (*process, error) {
 	if hello[0] == 1 {
 		p.confined = errors.New(string(hello[1:n]))
 	}
+	// Not when the process ends: somebody may be about to look at a slot.
+	runtime.AddCleanup(p, func(mem []byte) { unix.Munmap(mem) }, mem)
 	go p.watch()
 	return p, nil
 }
@@ -95,7 +98,6 @@ func (p *process) watch() {
 	for i := range p.opened {
 		(&slot{mem: p.mem[i*slotBytes : (i+1)*slotBytes]}).end()
 	}
-	// The shared memory stays mapped: somebody may be about to look at a slot.
 	close(p.ended)
 }
 

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/binary"
 	"math"
-	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -142,7 +141,6 @@ func (s *slot) await(mine uint32) bool {
 				return false
 			}
 		}
-		runtime.KeepAlive(s)
 	}
 }
 
