@@ -179,6 +179,32 @@ func TestACheckpointAbandonsAnInstallationAndItBeginsAgain(t *testing.T) {
 	}
 }
 
+func TestATimerThatACheckpointAbandonsFiresAllTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs billions of instructions")
+	}
+	n := steady(t)
+	id := install(t, n, 1)[0]
+	hook := u.SetHook(u.Timer, u.Burn(u.Int(700_000_000)), u.SetGlobal(u.Text("fired")))
+	if _, rej := n.Call(user(), id, u.Update, u.Seq(hook, u.Drop(u.IC0("global_timer_set", u.Int(1))), u.Reply(u.Text("")))); rej != nil {
+		t.Fatal(rej)
+	}
+	n.Tick(time.Second)
+	if len(n.Executor().Paused()) != 1 {
+		t.Fatal("the timer's message is not in the middle")
+	}
+	n.Checkpoint()
+	for range 6 {
+		n.Tick(time.Second)
+	}
+	if reply, rej := n.Query(user(), id, u.Query, u.Reply(u.Global())); rej != nil || string(reply) != "fired" {
+		t.Errorf("afterwards the canister holds %q, %v", reply, rej)
+	}
+	if timer := n.State().Canister(id).Timer; timer != 0 {
+		t.Errorf("the timer is set to %d", timer)
+	}
+}
+
 func TestACanisterThatChangesMuchMemoryWaits(t *testing.T) {
 	n := canistertest.New(t)
 	id := install(t, n, 1)[0]
