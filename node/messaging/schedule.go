@@ -46,7 +46,7 @@ func (r *round) execute() bool {
 	})
 	longest := uint64(0)
 	for i := range work {
-		longest = max(longest, work[i].used)
+		longest = max(longest, work[i].weight)
 		r.room = r.room.Without(share, work[i].room)
 	}
 	r.left -= min(r.left, longest)
@@ -72,7 +72,10 @@ func (r *round) execute() bool {
 type lane struct {
 	ids    []types.CanisterID
 	room   execution.Room
-	used   uint64 // of the round's instructions
+	weight uint64 // see execution.Output.Weight
+	// used is the weight by which it ends: no canister counts more than a slice, so that one whose
+	// messages cannot be sliced keeps nobody behind it from its turn.
+	used   uint64
 	outs   []execution.Output
 	paused []bool
 }
@@ -92,7 +95,8 @@ func (l *lane) run(r *round) {
 			out.Append(more)
 			weight += more.Weight()
 		}
-		l.used += weight
+		l.weight += weight
+		l.used += min(weight, r.slice)
 		l.outs, l.paused = append(l.outs, out), append(l.paused, paused)
 	}
 }
