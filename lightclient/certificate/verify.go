@@ -2,12 +2,12 @@ package certificate
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
 
 	"portico/lightclient/bls"
+	"portico/lightclient/digest"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
 )
@@ -118,10 +118,10 @@ func (v *Verifier) verify(cert []byte, now time.Time) (*verified, error) {
 		v.mu.Unlock()
 	}
 	if d := c.delegated; d != nil && !within(d.time, now, MaxDelegationAge) {
-		return nil, &TimeError{Delegation: true, Time: d.time, Now: now}
+		return nil, &TimeError{Delegation: true, Age: now.Sub(d.time)}
 	}
 	if !within(c.time, now, MaxAge) {
-		return nil, &TimeError{Time: c.time, Now: now}
+		return nil, &TimeError{Age: now.Sub(c.time)}
 	}
 	return c, nil
 }
@@ -197,11 +197,8 @@ func (v *Verifier) delegate(rootKey []byte, d *Delegation) (*delegated, error) {
 // checkSignature verifies the signature of the root of c's tree, unless it did so before.
 func (v *Verifier) checkSignature(key []byte, c *Certificate) error {
 	root := c.Tree.Hash()
-	h := sha256.New() // the parts have fixed lengths if they are right
-	h.Write(key)
-	h.Write(root[:])
-	h.Write(c.Signature)
-	id := h.Sum(nil)
+	h := digest.Of(key, root[:], c.Signature) // the parts have fixed lengths if they are right
+	id := h[:]
 	v.mu.Lock()
 	_, ok := v.signatures.get(id, maxSignatureBytes)
 	v.mu.Unlock()

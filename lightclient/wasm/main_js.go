@@ -19,8 +19,6 @@
 package main
 
 import (
-	"context"
-	"encoding/hex"
 	"errors"
 	"syscall/js"
 	"time"
@@ -31,6 +29,7 @@ import (
 	"portico/lightclient/certificate"
 	"portico/lightclient/principal"
 	"portico/lightclient/problem"
+	"portico/lightclient/reason"
 )
 
 func main() {
@@ -61,7 +60,7 @@ func (c *client) configure(_ js.Value, args []js.Value) any {
 	t := &transport{origin: args[0].Get("host").String()}
 	c.client = lightclient.New(lightclient.Config{
 		Transport: t, RootKey: rootKey, BLS: verify,
-		Ed25519: verifyEd25519, Rand: random{}, SHA256: digest, Decode: decode,
+		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode,
 	})
 	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
 	return nil
@@ -117,17 +116,16 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var waited time.Duration
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), waiting{}, &waited), requestTimeout)
+	ctx := newContext(requestTimeout)
 	started := time.Now()
 	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
-		cancel()
+		ctx.cancel()
 		return nil, err
 	}
 	report := reportOf(&resp.Report)
 	report["totalMs"] = milliseconds(time.Since(started))
-	report["networkMs"] = milliseconds(waited)
+	report["networkMs"] = milliseconds(ctx.waited)
 	out := map[string]any{
 		"status":  int(resp.Status),
 		"headers": headersOf(resp.Headers),
@@ -135,10 +133,10 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 		"report":  report,
 	}
 	if resp.Next == nil {
-		cancel()
+		ctx.cancel()
 		return out, nil
 	}
-	out["next"] = next(ctx, cancel, resp.Next)
+	out["next"] = next(ctx, resp.Next)
 	return out, nil
 }
 
@@ -164,7 +162,7 @@ func headersOf(headers []asset.Header) []any {
 func reportOf(r *asset.Report) map[string]any {
 	out := map[string]any{
 		"canister":         r.Canister.String(),
-		"rootKey":          hex.EncodeToString(r.RootKey),
+		"rootKey":          reason.Hex(r.RootKey),
 		"version":          r.Version,
 		"certified":        r.Scope != asset.ScopeNothing,
 		"scope":            r.Scope.String(),
