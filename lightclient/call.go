@@ -132,7 +132,7 @@ func (p *pending) outcome(cert *certificate.Certificate) (*callReply, error) {
 		case err != nil:
 			return nil, p.fail(err)
 		case now.After(p.expiry):
-			return nil, &ExpiredError{RequestID: p.id, Expiry: p.expiry}
+			return nil, &ExpiredError{p.id}
 		default:
 			return nil, nil
 		}

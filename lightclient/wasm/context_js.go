@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// A requestContext is the context of one request. Those of package context would
-// bring the text form of every time and duration into the program.
+// A requestContext is the context of one request. Those of package context, and any
+// type in an interface that has a time.Time in it, would bring the text form of
+// times into the program.
 type requestContext struct {
-	end    time.Time
+	end    int64 // nanoseconds since 1970
 	done   chan struct{}
-	timer  *time.Timer
+	stop   func() bool
 	err    error
 	waited time.Duration // for the network
 }
 
 // newContext makes a context that ends by itself after some time.
 func newContext(timeout time.Duration) *requestContext {
-	c := &requestContext{end: time.Now().Add(timeout), done: make(chan struct{})}
-	c.timer = time.AfterFunc(timeout, func() { c.finish(context.DeadlineExceeded) })
+	c := &requestContext{end: time.Now().Add(timeout).UnixNano(), done: make(chan struct{})}
+	c.stop = time.AfterFunc(timeout, func() { c.finish(context.DeadlineExceeded) }).Stop
 	return c
 }
 
 // cancel ends the context, if it has not ended.
 func (c *requestContext) cancel() {
-	c.timer.Stop()
+	c.stop()
 	c.finish(context.Canceled)
 }
 
@@ -37,7 +38,7 @@ func (c *requestContext) finish(err error) {
 }
 
 // Deadline implements context.Context.
-func (c *requestContext) Deadline() (time.Time, bool) { return c.end, true }
+func (c *requestContext) Deadline() (time.Time, bool) { return time.Unix(0, c.end), true }
 
 // Done implements context.Context.
 func (c *requestContext) Done() <-chan struct{} { return c.done }
