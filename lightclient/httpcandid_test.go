@@ -36,7 +36,9 @@ func chunkType() candid.Type {
 }
 
 // A failer is a *testing.T or a *rapid.T.
-type failer interface{ Fatalf(format string, args ...any) }
+type failer interface {
+	Fatalf(format string, args ...any)
+}
 
 // decodeWith reads a message by package candid; limited tells that it takes more
 // work than either reader does.

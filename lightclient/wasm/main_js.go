@@ -12,10 +12,22 @@
 //	    or a rejection with {status, title, text, reason}
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
+//	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
+//	remember(bytes: Uint8Array): string   takes over what remembered returned; an error, or ""
 //	stats(): {requests, refused}
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
+//
+// A worker that is ended and started again loses what it knows. It calls remembered
+// after a request, keeps the bytes in CacheStorage if they differ from those it kept,
+// and calls remember after configure: the next answer then takes one signature
+// instead of two, and no request for the nodes' keys. Remember believes the bytes, but
+// none for another root key, no check of a delegation that is more than a day old, and
+// no node keys older than five minutes. Scripts of the origin can write to CacheStorage.
+// They can thereby make the origin's worker, and no other, believe a false delegation
+// for up to a day after they are gone; a site that runs other people's scripts and
+// minds that does not call remember.
 package main
 
 import (
@@ -39,6 +51,8 @@ func main() {
 		"fetchAsset":        js.FuncOf(c.fetchAsset),
 		"isPrincipal":       js.FuncOf(isPrincipal),
 		"verifyCertificate": js.FuncOf(c.verifyCertificate),
+		"remembered":        js.FuncOf(c.remembered),
+		"remember":          js.FuncOf(c.remember),
 		"stats":             js.FuncOf(c.stats),
 	})
 	js.Global().Call("porticoReady")
@@ -64,6 +78,23 @@ func (c *client) configure(_ js.Value, args []js.Value) any {
 	})
 	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
 	return nil
+}
+
+func (c *client) remembered(js.Value, []js.Value) any {
+	if c.client == nil {
+		return bytesTo(nil)
+	}
+	return bytesTo(c.client.Remembered())
+}
+
+func (c *client) remember(_ js.Value, args []js.Value) any {
+	if c.client == nil {
+		return errUnconfigured.Error()
+	}
+	if err := c.client.Remember(bytesOf(args[0])); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (c *client) stats(js.Value, []js.Value) any {
