@@ -9,7 +9,9 @@
 //	configure({rootKey: Uint8Array, host: string})  the key to believe, DER, and the origin to ask
 //	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, reason}
+//	    or a rejection with {status, title, text, reason, check?}
+//	verifyResponse({canister, method, url, headers, body}, {status, headers, body: Uint8Array}): Promise
+//	    {headers, report}, or a rejection as that of fetchAsset: checks a response that came some other way
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
 //	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
@@ -18,6 +20,10 @@
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
+//
+// Check names the check of a response's certification that failed: missing,
+// malformed, version, downgrade, signature, time, range, tree, path, expression, request,
+// status, headers, body, or response where it cannot be told which part was changed.
 //
 // A worker that is ended and started again loses what it knows. It calls remembered
 // after a request, keeps the bytes in CacheStorage if they differ from those it kept,
@@ -49,6 +55,7 @@ func main() {
 	js.Global().Set("portico", map[string]any{
 		"configure":         js.FuncOf(c.configure),
 		"fetchAsset":        js.FuncOf(c.fetchAsset),
+		"verifyResponse":    js.FuncOf(c.verifyResponse),
 		"isPrincipal":       js.FuncOf(isPrincipal),
 		"verifyCertificate": js.FuncOf(c.verifyCertificate),
 		"remembered":        js.FuncOf(c.remembered),
@@ -132,11 +139,51 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 		out, err := c.fetch(args[0])
 		if err != nil {
 			c.refused++
-			p := problem.Of(err)
-			return nil, map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason}
+			return nil, rejection(err)
 		}
 		return out, nil
 	})
+}
+
+func rejection(err error) map[string]any {
+	p := problem.Of(err)
+	out := map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason}
+	if e, ok := errors.AsType[*asset.Error](err); ok {
+		out["check"] = e.Reason.Check()
+	}
+	return out
+}
+
+func (c *client) verifyResponse(_ js.Value, args []js.Value) any {
+	return promise(func() (any, any) {
+		out, err := c.verify(args[0], args[1])
+		if err != nil {
+			return nil, rejection(err)
+		}
+		return out, nil
+	})
+}
+
+func (c *client) verify(request, response js.Value) (map[string]any, error) {
+	if c.client == nil {
+		return nil, errUnconfigured
+	}
+	id, err := principal.Parse(request.Get("canister").String())
+	if err != nil {
+		return nil, err
+	}
+	resp := &asset.Response{
+		Status:  uint16(response.Get("status").Int()),
+		Headers: headersFrom(response.Get("headers")),
+		Body:    bytesOf(response.Get("body")),
+	}
+	ctx := newContext(requestTimeout)
+	defer ctx.cancel()
+	verified, err := c.client.VerifyResponse(ctx, id, requestOf(request), resp)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"headers": headersOf(verified.Headers), "report": reportOf(&verified.Report)}, nil
 }
 
 func (c *client) fetch(request js.Value) (map[string]any, error) {
@@ -172,13 +219,19 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 }
 
 func requestOf(v js.Value) *asset.Request {
-	r := &asset.Request{Method: v.Get("method").String(), URL: v.Get("url").String(), Body: bytesOf(v.Get("body"))}
-	headers := v.Get("headers")
-	for i := range headers.Length() {
-		h := headers.Index(i)
-		r.Headers = append(r.Headers, asset.Header{Name: h.Index(0).String(), Value: h.Index(1).String()})
+	return &asset.Request{
+		Method: v.Get("method").String(), URL: v.Get("url").String(),
+		Headers: headersFrom(v.Get("headers")), Body: bytesOf(v.Get("body")),
 	}
-	return r
+}
+
+func headersFrom(v js.Value) []asset.Header {
+	out := make([]asset.Header, v.Length())
+	for i := range out {
+		h := v.Index(i)
+		out[i] = asset.Header{Name: h.Index(0).String(), Value: h.Index(1).String()}
+	}
+	return out
 }
 
 func headersOf(headers []asset.Header) []any {
