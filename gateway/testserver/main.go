@@ -8,7 +8,8 @@
 // without a mark it answers honestly again. POST /renew?seed=X sets up another
 // network with other keys in the place of the first. GET /certificates?n=N gives N distinct
 // certificates in base64, each made by the root subnet alone and by another one
-// under a delegation, and the root key.
+// under a delegation, and the root key. GET /responses?n=N gives as many distinct responses
+// with such certificates.
 package main
 
 import (
@@ -118,6 +119,10 @@ func (b *bench) handler() http.Handler {
 	mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
 		_ = json.NewEncoder(w).Encode(certificates(b.site.Load(), n))
+	})
+	mux.HandleFunc("GET /responses", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		_ = json.NewEncoder(w).Encode(responses(b.site.Load(), n))
 	})
 	return mux
 }

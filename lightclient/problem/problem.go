@@ -29,33 +29,28 @@ const (
 
 // Of explains an error of Client.HTTPRequest.
 func Of(err error) Problem {
-	var (
-		certification *asset.Error
-		unverified    *lightclient.VerificationError
-		reject        *lightclient.Reject
-		status        *lightclient.StatusError
-		large         *lightclient.TooLargeError
-		invalid       *lightclient.ResponseError
-		transport     *lightclient.TransportError
-	)
 	p := Problem{Status: unavailable, Reason: err.Error()}
 	switch {
-	case errors.As(err, &certification), errors.As(err, &unverified):
+	case is[*asset.Error](err), is[*lightclient.VerificationError](err):
 		p.Title = "Verification failed"
 		p.Text = "The answer that arrived is not what the canister certified. It is withheld: whoever sent it may have changed it."
-	case errors.As(err, &reject):
+	case is[*lightclient.Reject](err):
+		reject, _ := errors.AsType[*lightclient.Reject](err)
 		p.reject(reject.ErrorCode)
-	case errors.As(err, &large):
+	case is[*lightclient.TooLargeError](err):
 		p.Title = "Answer too large"
 		p.Text = "The canister's answer is larger than can be passed on."
-	case errors.As(err, &invalid):
+	case is[*lightclient.ResponseError](err):
 		p.Title = "Invalid answer"
 		p.Text = "The canister's answer breaks the rules for web pages from canisters."
-	case errors.As(err, &transport):
+	case is[*lightclient.TransportError](err):
 		return Unreachable(err)
-	case errors.As(err, &status) && nowhere(status):
-		p.reject(canisterNotFound)
-	case errors.As(err, &status):
+	case is[*lightclient.StatusError](err):
+		status, _ := errors.AsType[*lightclient.StatusError](err)
+		if nowhere(status) {
+			p.reject(canisterNotFound)
+			break
+		}
 		p.Title = "Network refused"
 		p.Text = "The network did not take the request."
 		if status.Status == tooManyRequests {
@@ -66,6 +61,11 @@ func Of(err error) Problem {
 		p.Text = "The canister's answer cannot be used."
 	}
 	return p
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // nowhere reports whether no subnet of the network hosts the canister: a single
