@@ -38,8 +38,8 @@ type Problem struct {
 	Reason    string // the technical reason, or nothing
 	Canister  string // in text form, or nothing
 	RequestID string
-	Verify    bool   // the host has a page that tells what was verified
-	Retry     bool   // asking again may help, and is harmless
+	Verify    bool // the host has a page that tells what was verified
+	Retry     bool // asking again may help, and is harmless
 }
 
 //go:embed style.css
