@@ -10,7 +10,7 @@
 //	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array,
 //	    early?: {body: Uint8Array, answer: Promise<{status, body: Uint8Array}>}}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, reason, check}
+//	    or a rejection with {status, title, text, next, check, reason, retry, failed}; failed as in checkOf
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
 //	stats(): {requests, refused}
@@ -106,7 +106,10 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 		if err != nil {
 			c.refused++
 			p := problem.Of(err)
-			return nil, map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason, "check": checkOf(err)}
+			return nil, map[string]any{
+				"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
+				"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
+			}
 		}
 		return out, nil
 	})
