@@ -56,6 +56,9 @@ func checkOf(err error) string {
 	case errors.As(err, &reject):
 		return "reject"
 	case errors.As(err, &status):
+		if status.Status >= 500 { // nobody behind the gateway answers
+			return "network"
+		}
 		return "status"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"

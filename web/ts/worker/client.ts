@@ -5,7 +5,7 @@ import "wasm_exec";
 import type { Report } from "../shared/report.ts";
 import { config, hex, unhex } from "./config.ts";
 import type { EarlyQuery } from "./early.ts";
-import { parsePrincipal } from "./principal.ts";
+import { parsePrincipal } from "../shared/principal.ts";
 
 export interface AssetRequest {
   canister: string;

@@ -5,7 +5,7 @@
 
 import type { AssetRequest } from "./client.ts";
 import { unhex } from "./config.ts";
-import { parsePrincipal } from "./principal.ts";
+import { parsePrincipal } from "../shared/principal.ts";
 
 export interface EarlyQuery {
   body: Uint8Array;
