@@ -9,7 +9,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -57,11 +57,17 @@ await build({ ...common, format: "iife", entryPoints: ["page/page.ts"], outfile:
 // The package, with its types.
 const pack = join(out, "package");
 mkdirSync(pack, { recursive: true });
-await build({ ...common, format: "esm", minify: false, entryPoints: ["client/index.ts"], outfile: join(pack, "index.js"), external: ["node:*"] });
+await build({ ...common, format: "esm", minify: false, entryPoints: ["client/index.ts"], outfile: join(pack, "index.js") });
 execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "client", "--noEmit", "false", "--emitDeclarationOnly", "--outDir", join(pack, "types")], {
   cwd: here,
   stdio: ["ignore", "inherit", "inherit"],
 });
+// Readers of the types have neither Go's glue nor the sources.
+for (const name of readdirSync(join(pack, "types"), { recursive: true })) {
+  if (!name.endsWith(".d.ts")) continue;
+  const file = join(pack, "types", name);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^import "wasm_exec";\n/m, "").replaceAll(/(from|import\() ?"(\.[^"]*)\.ts"/g, '$1 "$2.js"'));
+}
 for (const name of ["package.json", "README.md"]) copyFileSync(join(here, "client", name), join(pack, name));
 copyFileSync(wasm, join(pack, "client.wasm"));
 

@@ -74,12 +74,20 @@ async function start(source?: ProgramSource): Promise<Program> {
   return { connect, ended };
 }
 
+// Node alone reads files. An import would make bundlers look for them.
+function readFile(url: URL): Promise<BufferSource> {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): { readFile(path: URL): Promise<BufferSource> } } };
+  const files = process?.getBuiltinModule?.("node:fs/promises");
+  if (!files) throw new PorticoError("program", `nothing here reads the file ${url}`);
+  return files.readFile(url);
+}
+
 async function load(source: ProgramSource): Promise<BufferSource> {
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return source;
   if (!(source instanceof Response)) {
     const base = typeof location === "undefined" ? import.meta.url : location.href;
     const url = new URL(source, base);
-    if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url);
+    if (url.protocol === "file:") return readFile(url);
     source = await fetch(url);
   }
   if (!source.ok) throw new PorticoError("program", `loading the light client from ${source.url}: status ${source.status}`);
