@@ -216,11 +216,7 @@ func (x *exchange) stream(ctx context.Context, r *response, send func(ctx contex
 		if n == maxChunks {
 			return x.invalid(errors.New("its body has more than " + strconv.Itoa(maxChunks) + " parts"))
 		}
-		arg, err := next.encodeToken()
-		if err != nil {
-			return x.invalid(err)
-		}
-		b, err := send(ctx, next.method, arg)
+		b, err := send(ctx, next.method, next.token)
 		if err != nil {
 			return err
 		}
@@ -233,7 +229,10 @@ func (x *exchange) stream(ctx context.Context, r *response, send func(ctx contex
 		}
 		// The first append copies, as the body aliases the first answer.
 		r.Body = append(r.Body[:len(r.Body):len(r.Body)], body...)
-		next = next.with(token)
+		if token == nil {
+			return nil
+		}
+		next = &callback{service: next.service, method: next.method, token: token}
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func connect(_ js.Value, args []js.Value) any {
 	a.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
 	a.client = lightclient.New(lightclient.Config{
 		Transport: &transport{origin: o.Get("host").String()}, RootKey: rootKey, BLS: verify,
-		Ed25519: verifyEd25519, Rand: random{}, SHA256: digest, Decode: decode, Identity: a.identity,
+		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode, Identity: a.identity,
 	})
 	return map[string]any{
 		"sender":            a.identity.Sender().String(),
@@ -63,8 +63,8 @@ func connect(_ js.Value, args []js.Value) any {
 func (a *agent) method(work func(ctx context.Context, args []js.Value) (any, error)) js.Func {
 	return js.FuncOf(func(_ js.Value, args []js.Value) any {
 		return promise(func() (any, any) {
-			ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
-			defer cancel()
+			ctx := newContext(a.timeout)
+			defer ctx.cancel()
 			v, err := work(ctx, args)
 			if err != nil {
 				return nil, failure(err)
@@ -145,7 +145,7 @@ func (a *agent) verifyResponse(ctx context.Context, args []js.Value) (any, error
 		return nil, &argumentError{errors.New("a response has no status " + strconv.Itoa(status))}
 	}
 	resp.Status = uint16(status)
-	h := digest(resp.Body)
+	h := hashBody(resp.Body)
 	resp.BodyHash = &h
 	now := time.Now()
 	if at := args[3]; at.Type() == js.TypeNumber {
