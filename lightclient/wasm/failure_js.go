@@ -15,17 +15,15 @@ type argumentError struct{ Err error }
 // Error gives what is wrong with the argument.
 func (e *argumentError) Error() string { return e.Err.Error() }
 
-// failure is what promises are rejected with: {check, message} and, for rejects
-// and statuses, the details. The check is what failed, as the TypeScript package
-// lists it.
-func failure(err error) map[string]any {
-	out := map[string]any{"check": checkOf(err), "message": err.Error()}
-	if reject, ok := errors.AsType[*lightclient.Reject](err); ok {
-		out["reject"] = map[string]any{
-			"code": int(reject.Code), "message": reject.Message, "errorCode": reject.ErrorCode, "certified": reject.Certified,
-		}
-	} else if status, ok := errors.AsType[*lightclient.StatusError](err); ok {
-		out["status"] = status.Status
+// failure is what promises are rejected with: the check that failed, as the
+// TypeScript package lists them, a message, the HTTP status or 0, and of rejects the
+// code or 0, message, error code and whether they are certified.
+func failure(err error) any {
+	out := []any{checkOf(err), err.Error(), 0, 0, "", "", false}
+	if r, ok := errors.AsType[*lightclient.Reject](err); ok {
+		out[3], out[4], out[5], out[6] = int(r.Code), r.Message, r.ErrorCode, r.Certified
+	} else if s, ok := errors.AsType[*lightclient.StatusError](err); ok {
+		out[2] = s.Status
 	}
 	return out
 }
