@@ -14,6 +14,7 @@ type requestContext struct {
 	stop   func() bool
 	err    error
 	waited time.Duration // for the network
+	early  *early        // the query that left before, or nil
 }
 
 // newContext makes a context that ends by itself after some time.

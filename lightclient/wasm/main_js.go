@@ -7,9 +7,10 @@
 // porticoReady and then answers calls for as long as its worker or page lives:
 //
 //	configure({rootKey: Uint8Array, host: string})  the key to believe, DER, and the origin to ask
-//	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array}): Promise
+//	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array,
+//	    early?: {body: Uint8Array, answer: Promise<{status, body: Uint8Array}>}}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, reason, check?}
+//	    or a rejection with {status, title, text, next, check, reason, retry, failed}; failed as in checkOf
 //	verifyResponse({canister, method, url, headers, body}, {status, headers, body: Uint8Array}): Promise
 //	    {headers, report}, or a rejection as that of fetchAsset: checks a response that came some other way
 //	isPrincipal(text: string): boolean
@@ -17,6 +18,7 @@
 //	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
 //	remember(bytes: Uint8Array): string   takes over what remembered returned; an error, or ""
 //	stats(): {requests, refused}
+//	connect({host, rootKey, identity?, timeoutMs?})   a connection of its own, for the package of web/ts/client
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
@@ -61,6 +63,7 @@ func main() {
 		"remembered":        js.FuncOf(c.remembered),
 		"remember":          js.FuncOf(c.remember),
 		"stats":             js.FuncOf(c.stats),
+		"connect":           js.FuncOf(connect),
 	})
 	js.Global().Call("porticoReady")
 	select {}
@@ -150,11 +153,10 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 
 func rejection(err error) map[string]any {
 	p := problem.Of(err)
-	out := map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason}
-	if e, ok := errors.AsType[*asset.Error](err); ok {
-		out["check"] = e.Reason.Check()
+	return map[string]any{
+		"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
+		"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
 	}
-	return out
 }
 
 func (c *client) verifyResponse(_ js.Value, args []js.Value) any {
@@ -177,7 +179,7 @@ func (c *client) verify(request, response js.Value) (map[string]any, error) {
 	}
 	resp := &asset.Response{
 		Status:  uint16(response.Get("status").Int()),
-		Headers: headersFrom(response.Get("headers")),
+		Headers: headerList(response.Get("headers")),
 		Body:    bytesOf(response.Get("body")),
 	}
 	ctx := newContext(requestTimeout)
@@ -203,6 +205,7 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 		go c.warm()
 		c.warm = nil
 	}
+	ctx.early = earlyOf(request)
 	started := time.Now()
 	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
@@ -229,11 +232,11 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 func requestOf(v js.Value) *asset.Request {
 	return &asset.Request{
 		Method: v.Get("method").String(), URL: v.Get("url").String(),
-		Headers: headersFrom(v.Get("headers")), Body: bytesOf(v.Get("body")),
+		Headers: headerList(v.Get("headers")), Body: bytesOf(v.Get("body")),
 	}
 }
 
-func headersFrom(v js.Value) []asset.Header {
+func headerList(v js.Value) []asset.Header {
 	out := make([]asset.Header, v.Length())
 	for i := range out {
 		h := v.Index(i)
