@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"time"
 
+	"portico/gateway/cache"
 	"portico/gateway/fetch"
 	"portico/gateway/host"
 	"portico/gateway/serve"
@@ -36,6 +37,11 @@ type Config struct {
 	// Worker has the built service worker (see web/ts); nil: the gateway verifies
 	// for everybody.
 	Worker fs.FS
+	// CacheBytes bounds the verified answers that are kept; 0: none are.
+	CacheBytes uint64
+	// StaleFor is how long after its certificate's time an answer that is kept may be
+	// given, marked, while the network is away; 0: never.
+	StaleFor time.Duration
 	// Log is told of problems; nil: nobody.
 	Log *slog.Logger
 	// Now is the clock by which certificates are fresh; nil: time.Now.
@@ -53,6 +59,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	deps := serve.Deps{
+		Cache:     cache.New(cache.Config{Bytes: cfg.CacheBytes, StaleFor: cfg.StaleFor, Now: cfg.Now}),
 		Resolver:  &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
 		Canisters: lightclient.New(ClientConfig(pool, cfg.RootKey, cfg.Now)),
 		Upstream:  pool,

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"strings"
 
+	"portico/gateway/cache"
 	"portico/gateway/host"
 	"portico/gateway/page"
 	"portico/lightclient"
@@ -35,17 +36,23 @@ type Upstream interface {
 }
 
 // Deps is what a Handler needs. Worker may be nil: then the gateway verifies
-// for everybody.
+// for everybody. Without a Cache nothing is kept.
 type Deps struct {
 	Resolver  *host.Resolver
 	Canisters Canisters
 	Upstream  Upstream
 	Worker    *Worker
+	Cache     *cache.Cache
 	Log       *slog.Logger
 }
 
 // New makes the handler.
-func New(d Deps) http.Handler { return &handler{d} }
+func New(d Deps) http.Handler {
+	if d.Cache == nil {
+		d.Cache = cache.New(cache.Config{})
+	}
+	return &handler{d}
+}
 
 type handler struct{ Deps }
 
@@ -131,6 +138,9 @@ func (x *exchange) fail(p page.Problem, cause error) {
 	}
 	x.Log.Info("problem", "request", x.id, "host", x.r.Host, "path", x.r.URL.Path, "status", p.Status, "title", p.Title, "err", cause)
 	x.allowEveryOrigin()
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		x.w.Header().Set("Retry-After", "2")
+	}
 	if acceptsHTML(x.r) {
 		x.render(p.Status, page.Error(p))
 		return
