@@ -27,6 +27,7 @@ func (x *exchange) canister() {
 		}, nil)
 		return
 	case x.opensPage() && !direct:
+		x.seen.Answer = AnswerWorker
 		x.render(http.StatusOK, page.Bootstrap(x.target.Canister.String(), x.Worker.pageScript, x.directURL()))
 		return
 	}
@@ -41,9 +42,8 @@ func (x *exchange) canister() {
 		req.Method = http.MethodGet
 	}
 	resp, err := x.Canisters.HTTPRequest(x.r.Context(), x.target.Canister, req, lightclient.HTTPOptions{Raw: x.target.Raw})
-	preflight := x.r.Method == http.MethodOptions && x.r.Header.Get("Access-Control-Request-Method") != ""
-	if preflight && (err != nil || !has(resp.Headers, "access-control-allow-origin")) {
-		x.preflight(corsMethods)
+	if x.isPreflight() && (err != nil || !answersPreflight(resp)) {
+		x.preflight(corsMethods, corsHTTPHeaders)
 		return
 	}
 	if err != nil {
@@ -56,9 +56,6 @@ func (x *exchange) canister() {
 // pass hands a verified answer on.
 func (x *exchange) pass(resp *lightclient.HTTPResponse) {
 	header := x.w.Header()
-	if !has(resp.Headers, "access-control-allow-origin") {
-		x.allowEveryOrigin()
-	}
 	for _, h := range resp.Headers {
 		if !ofConnection(h.Name) {
 			header.Add(h.Name, h.Value)
@@ -192,8 +189,4 @@ func ofConnection(name string) bool {
 	default:
 		return false
 	}
-}
-
-func has(headers []asset.Header, name string) bool {
-	return slices.ContainsFunc(headers, func(h asset.Header) bool { return strings.EqualFold(h.Name, name) })
 }
