@@ -11,6 +11,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -86,6 +87,11 @@ type Gateway struct {
 func New(cfg Config) (*Gateway, error) {
 	if len(cfg.RootKey) == 0 {
 		return nil, errors.New("gateway: the root key is missing")
+	}
+	for _, name := range cfg.Domains {
+		if normal, err := host.Normalize(name); err != nil || normal != name {
+			return nil, fmt.Errorf("gateway: the domain %q is not a name in lower case, such as \"localhost\"", name)
+		}
 	}
 	pool, err := fetch.NewPool(cfg.Replicas)
 	if err != nil {

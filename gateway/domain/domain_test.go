@@ -42,7 +42,9 @@ func (w *world) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return find(w.txt, name)
 }
 
-func (w *world) LookupCNAME(_ context.Context, name string) (string, error) { return find(w.cname, name) }
+func (w *world) LookupCNAME(_ context.Context, name string) (string, error) {
+	return find(w.cname, name)
+}
 
 func find[T any](records map[string]T, name string) (T, error) {
 	r, ok := records[name]
