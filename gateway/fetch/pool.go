@@ -106,7 +106,7 @@ func (p *Pool) Close() { p.client.CloseIdleConnections() }
 // returns the last answer if none does. Replicas may get the same request twice: they
 // know it by its id, and execute it once.
 func (p *Pool) Post(ctx context.Context, path string, body []byte) (status int, reply []byte, err error) {
-	resp, err := p.Do(ctx, http.MethodPost, path, body)
+	resp, err := p.round(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -114,7 +114,9 @@ func (p *Pool) Post(ctx context.Context, path string, body []byte) (status int, 
 	return resp.StatusCode, reply, err
 }
 
-// Do is Post for any method. The answer's body has arrived whole.
+// Do is Post for any method, and for those who do not ask again by themselves, as light
+// clients do: if no replica answers as it should, it asks all of them again a few times. The
+// answer's body has arrived whole.
 func (p *Pool) Do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	began, pause := p.now(), p.pause
 	for round := 1; ; round++ {
