@@ -28,8 +28,6 @@ type Entry struct {
 	Fields []Field
 	Body   []byte
 	Report asset.Report
-	// OwnCORS: the canister says itself which origins may read the answer.
-	OwnCORS bool
 
 	unchanged []Field // of the answer 304
 	partial   []Field // of 206 and 416
@@ -95,7 +93,6 @@ func newEntry(resp *lightclient.HTTPResponse, accept Accept, now time.Time, cfg 
 		}
 	}
 	e := &Entry{Status: int(resp.Status), Fields: fields, Body: resp.Body, Report: resp.Report, fetched: now, shareable: shareable(resp)}
-	e.OwnCORS = valueOf(fields, "Access-Control-Allow-Origin") != ""
 	ctl := parseControl(valuesIn(fields, "Cache-Control"))
 	e.public = ctl.public || ctl.mustRevalidate || ctl.sharedMaxAge >= 0
 	e.expire(&ctl, now, cfg)

@@ -20,8 +20,8 @@ func (x *exchange) cacheable() bool {
 	return (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) && !x.target.Raw && x.r.ContentLength == 0
 }
 
-// answer answers by the cache.
-func (x *exchange) answer() {
+// cached answers by the cache.
+func (x *exchange) cached() {
 	key := cache.Key{
 		Canister: x.target.Canister, Host: x.target.Host, URL: x.canisterURL(),
 		Accept: cache.ParseAccept(x.r.Header["Accept-Encoding"]),
@@ -54,9 +54,6 @@ func (x *exchange) send(a *cache.Answer) {
 	e := a.Entry
 	v := e.View(x.r.Method, x.r.Header)
 	header := x.w.Header()
-	if !e.OwnCORS {
-		x.allowEveryOrigin()
-	}
 	for _, f := range v.Fields {
 		header[f.Name] = f.Values
 	}
@@ -68,10 +65,12 @@ func (x *exchange) send(a *cache.Answer) {
 	}
 	switch {
 	case a.Stale:
+		x.seen.Answer = AnswerStale
 		header["Cache-Status"], header["Warning"] = cacheStale, warnStale
 		header[cache.StaleHeader] = inSeconds(a.SinceCertified)
 		header["Age"] = inSeconds(a.Age)
 	case a.Hit:
+		x.seen.Answer = AnswerKept
 		header["Cache-Status"] = cacheHit
 		header["Age"] = inSeconds(a.Age)
 	default:

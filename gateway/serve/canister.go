@@ -23,15 +23,16 @@ func (x *exchange) canister() {
 		x.fail(page.Problem{
 			Status: http.StatusForbidden,
 			Title:  "Service worker refused",
-			Text:   "On this origin the light client is the service worker. Another one would take its place, and nothing would be verified any more.",
+			Text:   "On this origin the light client is the service worker, or, on a bare domain, there is none, because all canisters share it. Another one would answer in its place, and nothing would be verified any more.",
 		}, nil)
 		return
 	case x.opensPage() && !direct:
+		x.seen.Answer = AnswerWorker
 		x.render(http.StatusOK, page.Bootstrap(x.target.Canister.String(), x.Worker.pageScript, x.directURL()))
 		return
 	}
 	if x.cacheable() {
-		x.answer()
+		x.cached()
 		return
 	}
 	body, ok := x.body()
@@ -45,9 +46,8 @@ func (x *exchange) canister() {
 		req.Method = http.MethodGet
 	}
 	resp, err := x.Canisters.HTTPRequest(x.r.Context(), x.target.Canister, req, lightclient.HTTPOptions{Raw: x.target.Raw})
-	preflight := x.r.Method == http.MethodOptions && x.r.Header.Get("Access-Control-Request-Method") != ""
-	if preflight && (err != nil || !has(resp.Headers, "access-control-allow-origin")) {
-		x.preflight(corsMethods)
+	if x.isPreflight() && (err != nil || !answersPreflight(resp)) {
+		x.preflight(corsMethods, corsHTTPHeaders)
 		return
 	}
 	if err != nil {
@@ -63,9 +63,12 @@ func (x *exchange) refuse(err error) {
 	if errors.As(err, &busy) {
 		x.fail(page.Problem{
 			Status: http.StatusServiceUnavailable,
+			Code:   codeShed,
 			Title:  "Gateway busy",
-			Text:   "The gateway has no room for another long answer at the moment. Try again soon.",
+			Text:   "This gateway has no room for another long answer.",
+			Next:   "Try again in a moment.",
 			Reason: err.Error(),
+			Retry:  true,
 		}, err)
 		return
 	}
@@ -75,9 +78,6 @@ func (x *exchange) refuse(err error) {
 // pass hands on an answer that is for one request alone.
 func (x *exchange) pass(resp *lightclient.HTTPResponse) {
 	header := x.w.Header()
-	if !has(resp.Headers, "access-control-allow-origin") {
-		x.allowEveryOrigin()
-	}
 	for _, h := range resp.Headers {
 		if !ofConnection(h.Name) {
 			header.Add(h.Name, h.Value)
@@ -128,9 +128,11 @@ func (x *exchange) wantsDirect() bool {
 }
 
 // installsForeignWorker reports whether the browser fetches the script of a service
-// worker of the canister's own, which would replace the light client.
+// worker of the canister's own. It would replace the light client; on a bare domain
+// it would answer for all canisters and for the gateway's own pages.
 func (x *exchange) installsForeignWorker(direct bool) bool {
-	return x.Worker != nil && !direct && !x.target.Bare && !x.target.Raw && x.r.Header.Get("Service-Worker") == "script"
+	replaces := x.Worker != nil && !direct && !x.target.Raw
+	return (replaces || x.target.Bare) && x.r.Header.Get("Service-Worker") == "script"
 }
 
 // directURL is the URL of this page with the wish for verification by the gateway.
@@ -193,8 +195,4 @@ func ofConnection(name string) bool {
 	default:
 		return false
 	}
-}
-
-func has(headers []asset.Header, name string) bool {
-	return slices.ContainsFunc(headers, func(h asset.Header) bool { return strings.EqualFold(h.Name, name) })
 }

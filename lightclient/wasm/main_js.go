@@ -9,7 +9,7 @@
 //	configure({rootKey: Uint8Array, host: string})  the key to believe, DER, and the origin to ask
 //	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, reason}
+//	    or a rejection with {status, title, text, next, check, reason, retry}
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
 //	stats(): {requests, refused}
@@ -103,7 +103,7 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 		if err != nil {
 			c.refused++
 			p := problem.Of(err)
-			return nil, map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason}
+			return nil, map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check, "reason": p.Reason, "retry": p.Retry}
 		}
 		return out, nil
 	})
