@@ -48,6 +48,6 @@ func FuzzLoad(f *testing.F) {
 		// what was loaded can be served, if only by an error
 		two := uint16(2)
 		s.http(&httpRequest{Method: "GET", URL: "/", CertificateVersion: &two}, nil, candid.Func{})
-		s.tree.Root()
+		s.root()
 	})
 }
