@@ -260,6 +260,15 @@ func TestConditionalRequestGetsCertifiedNotModified(t *testing.T) {
 	etag := c.serves(200, "home", "/").header("etag")
 	c.serves(304, "", "/", "If-None-Match", etag)
 	c.serves(200, "home", "/", "If-None-Match", `"other"`)
+	c.serves(304, "", "/no/such/page", "If-None-Match", etag)
+	c.do("store", storeArg{Key: "/x", ContentType: "text/plain", Encoding: "gzip", Content: []byte("z")})
+	c.do("store", storeArg{Key: "/x", ContentType: "text/plain", Encoding: "identity", Content: []byte("long")})
+	c.do("set_asset_properties", setProperties{Key: "/x", Headers: ref(&[]headerField{{"Cache-Control", "immutable"}, {"X-Other", "o"}})})
+	etag = c.serves(200, "z", "/x", "Accept-Encoding", "gzip").header("etag")
+	resp := c.serves(304, "", "/x", "Accept-Encoding", "gzip", "If-None-Match", etag)
+	if resp.header("vary") != "accept-encoding" || resp.header("cache-control") != "immutable" || resp.header("x-other") != "" {
+		t.Errorf("headers %v", resp.Headers)
+	}
 }
 
 func TestHeadersAndCookieAreCertified(t *testing.T) {
