@@ -1,0 +1,105 @@
+package sync
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+)
+
+// Names of content encodings.
+const (
+	identityName = "identity"
+	gzipName     = "gzip"
+	brotliName   = "br"
+)
+
+// maxCompressedBytes bounds the files that are compressed: those are in memory whole.
+const maxCompressedBytes = 256 << 20
+
+// variant is a file in one encoding.
+type variant struct {
+	encoding string
+	sha256   [sha256.Size]byte
+	size     int64
+	data     []byte // nil: what the file holds
+	there    bool   // the canister has it
+
+	chunks []uint64 // once uploaded, in order
+	inline []byte   // what the commit itself brings after them
+}
+
+// encodings are the forms of a file that its rules or its type ask for. A compressed
+// one that is no smaller than the file is left out if the file itself is among them.
+func encodings(files fs.FS, f *localFile) ([]*variant, error) {
+	names := f.props.encodings
+	if names == nil {
+		names = []string{identityName}
+		if compressible(f.contentType) && f.size <= maxCompressedBytes {
+			names = append(names, gzipName)
+		}
+	}
+	compressed := slices.ContainsFunc(names, func(name string) bool { return name != identityName })
+	if compressed && f.size > maxCompressedBytes {
+		return nil, fmt.Errorf("%s has %d bytes; files of up to %d are compressed: set encodings to [\"identity\"]", f.path, f.size, maxCompressedBytes)
+	}
+	if !compressed && f.size > chunkBytes {
+		v, err := hashFile(files, f)
+		return []*variant{v}, err
+	}
+	content, err := fs.ReadFile(files, f.path)
+	if err != nil {
+		return nil, err
+	}
+	withIdentity := slices.Contains(names, identityName)
+	var out []*variant
+	for _, name := range names {
+		data, err := compress(name, content)
+		if err != nil {
+			return nil, err
+		}
+		if name == identityName || !withIdentity || len(data) < len(content) {
+			out = append(out, &variant{encoding: name, sha256: sha256.Sum256(data), size: int64(len(data)), data: data})
+		}
+	}
+	return out, nil
+}
+
+// hashFile reads a long file without keeping it.
+func hashFile(files fs.FS, f *localFile) (*variant, error) {
+	file, err := files.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, file)
+	return &variant{encoding: identityName, sha256: [sha256.Size]byte(h.Sum(nil)), size: n}, errors.Join(err, file.Close())
+}
+
+func compress(name string, content []byte) ([]byte, error) {
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch name {
+	case gzipName:
+		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		if err != nil {
+			return nil, err
+		}
+		w = z
+	case brotliName:
+		w = brotli.NewWriterLevel(&b, brotli.BestCompression)
+	default:
+		return content, nil
+	}
+	_, err := w.Write(content)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
