@@ -64,10 +64,10 @@ func (r remote) assets(ctx context.Context) (map[string]*assetDetails, error) {
 	out := map[string]*assetDetails{}
 	for start, pages := uint64(0), 1; start < maxAssets; pages = pagesAhead {
 		found := make([][]assetDetails, pages)
-		group, ctx := errgroup.WithContext(ctx)
+		group, inGroup := errgroup.WithContext(ctx)
 		for i := range found {
 			at, length := start+uint64(i)*listPage, uint64(listPage)
-			group.Go(func() error { return r.query(ctx, "list", listArg{&at, &length}, &found[i]) })
+			group.Go(func() error { return r.query(inGroup, "list", listArg{&at, &length}, &found[i]) })
 		}
 		if err := group.Wait(); err != nil {
 			return nil, err

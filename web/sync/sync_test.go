@@ -75,9 +75,12 @@ func (s *site) Call(ctx context.Context, method string, arg []byte) ([]byte, err
 	return nil, errors.New("no answer")
 }
 
-func (s *site) Query(_ context.Context, method string, arg []byte) ([]byte, error) {
+func (s *site) Query(ctx context.Context, method string, arg []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	reply, reject := s.net.Query(owner, s.id, method, arg)
 	return reply, rejection(reject)
 }
