@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -114,11 +116,15 @@ func syncAssets(ctx context.Context, dir string, f assetsFlags) error {
 	cfg := gateway.ClientConfig(pool, target.rootKey, nil)
 	cfg.Identity = identity
 	p := &syncPrinter{out: os.Stderr, terminal: isTerminal(os.Stderr) && !f.quiet}
+	memory, save := loadMemory()
 	result, err := sync.Run(ctx, sync.Config{
-		Canister: assetCanister{lightclient.New(cfg), id}, Files: os.DirFS(dir), Parallel: f.parallel,
+		Canister: assetCanister{lightclient.New(cfg), id}, Files: os.DirFS(dir), Parallel: f.parallel, Memory: memory,
 		DryRun: f.dryRun, Propose: f.propose, KeepOthers: f.keep, Warn: p.warn, Report: p.report,
 	})
 	p.clear()
+	if failed := save(); failed != nil {
+		p.warn("the next run will compress everything again: " + failed.Error())
+	}
 	if err != nil {
 		return explain(err, id, identity.Sender())
 	}
@@ -126,6 +132,41 @@ func syncAssets(ctx context.Context, dir string, f assetsFlags) error {
 		printSync(os.Stdout, result, f)
 	}
 	return nil
+}
+
+// loadMemory reads what the last runs knew of compressed contents, from the user's
+// cache, and returns how to keep it. Without a cache nothing is known.
+func loadMemory() (m *sync.Memory, save func() error) {
+	version := "encodings"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if d.Path == "github.com/klauspost/compress" || d.Path == "github.com/andybalholm/brotli" {
+				version += " " + d.Version
+			}
+		}
+	}
+	m = sync.NewMemory(version)
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return m, func() error { return nil }
+	}
+	file := filepath.Join(dir, "portico", "encodings")
+	if text, err := os.ReadFile(file); err == nil {
+		_ = m.Read(bytes.NewReader(text)) // what cannot be read is found out anew
+	}
+	return m, func() error {
+		if !m.Changed() {
+			return nil
+		}
+		var text bytes.Buffer
+		if _, err := m.WriteTo(&text); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		return writeFile(file, text.Bytes(), 0o644)
+	}
 }
 
 // explain adds what to do about an error.

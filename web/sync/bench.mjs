@@ -46,7 +46,9 @@ async function makeSite(folder) {
 /** Runs a synchronisation: seconds, processor seconds of the program, and what it says. */
 async function sync(network, id, site, key) {
   const begin = performance.now();
-  const child = spawn(path.join(repository, 'bin', 'portico'), ['assets', 'sync', site, '--canister', id.toText(), '--network', network.host, '--identity', key], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(path.join(repository, 'bin', 'portico'), ['assets', 'sync', site, '--canister', id.toText(), '--network', network.host, '--identity', key], {
+    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, XDG_CACHE_HOME: path.dirname(key) },
+  });
   let out = '', err = '';
   child.stdout.on('data', (t) => (out += t));
   child.stderr.on('data', (t) => (err += t));

@@ -28,16 +28,19 @@ type variant struct {
 	encoding string
 	sha256   [sha256.Size]byte
 	size     int64
-	data     []byte // nil: what the file holds
-	there    bool   // the canister has it
+	// data is nil where it is what the file holds, and where it is known and need not be
+	// made before it is uploaded.
+	data  []byte
+	there bool // the canister has it
 
 	chunks []uint64 // once uploaded, in order
 	inline []byte   // what the commit itself brings after them
 }
 
-// encodings are the forms of a file that its rules or its type ask for. A compressed
-// one that is no smaller than the file is left out if the file itself is among them.
-func encodings(files fs.FS, f *localFile) ([]*variant, error) {
+// encodings are the forms of a file that its rules or its type ask for, and what it
+// holds, unless it is too long to be kept. A compressed one that is no smaller than the
+// file is left out if the file itself is among them.
+func encodings(files fs.FS, f *localFile, known *Memory) (out []*variant, content []byte, err error) {
 	names := f.props.encodings
 	if names == nil {
 		names = []string{identityName}
@@ -47,28 +50,41 @@ func encodings(files fs.FS, f *localFile) ([]*variant, error) {
 	}
 	compressed := slices.ContainsFunc(names, func(name string) bool { return name != identityName })
 	if compressed && f.size > maxCompressedBytes {
-		return nil, fmt.Errorf("%s has %d bytes; files of up to %d are compressed: set encodings to [\"identity\"]", f.path, f.size, maxCompressedBytes)
+		return nil, nil, fmt.Errorf("%s has %d bytes; files of up to %d are compressed: set encodings to [\"identity\"]", f.path, f.size, maxCompressedBytes)
 	}
 	if !compressed && f.size > chunkBytes {
 		v, err := hashFile(files, f)
-		return []*variant{v}, err
+		return []*variant{v}, nil, err
 	}
-	content, err := fs.ReadFile(files, f.path)
-	if err != nil {
-		return nil, err
+	if content, err = fs.ReadFile(files, f.path); err != nil {
+		return nil, nil, err
 	}
+	sum := sha256.Sum256(content)
 	withIdentity := slices.Contains(names, identityName)
-	var out []*variant
 	for _, name := range names {
-		data, err := compress(name, content)
-		if err != nil {
-			return nil, err
+		v := &variant{encoding: name, sha256: sum, size: int64(len(content)), data: content}
+		if e, ok := known.get(sum, name); ok {
+			v.sha256, v.size, v.data = e.sha256, e.size, nil
+		} else if name != identityName {
+			if err := v.make(content); err != nil {
+				return nil, nil, err
+			}
+			known.put(sum, name, memoryEntry{v.sha256, v.size})
 		}
-		if name == identityName || !withIdentity || len(data) < len(content) {
-			out = append(out, &variant{encoding: name, sha256: sha256.Sum256(data), size: int64(len(data)), data: data})
+		if name == identityName || !withIdentity || v.size < int64(len(content)) {
+			out = append(out, v)
 		}
 	}
-	return out, nil
+	return out, content, nil
+}
+
+// make compresses a content.
+func (v *variant) make(content []byte) (err error) {
+	if v.data, err = compress(v.encoding, content); err != nil {
+		return err
+	}
+	v.sha256, v.size = sha256.Sum256(v.data), int64(len(v.data))
+	return nil
 }
 
 // hashFile reads a long file without keeping it.
@@ -87,11 +103,7 @@ func compress(name string, content []byte) ([]byte, error) {
 	var w io.WriteCloser
 	switch name {
 	case gzipName:
-		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-		if err != nil {
-			return nil, err
-		}
-		w = z
+		w = gzip.NewWriter(&b)
 	case brotliName:
 		w = brotli.NewWriterLevel(&b, brotli.BestCompression)
 	default:

@@ -33,6 +33,8 @@ type Config struct {
 	Propose bool
 	// KeepOthers leaves assets that are not in the directory.
 	KeepOthers bool
+	// Memory saves compressing what is known; it may be nil. It learns.
+	Memory *Memory
 	// Warn is told of things to think about. Report is told how far it has come, by
 	// several goroutines, and must be quick. Both may be nil.
 	Warn   func(string)
@@ -106,7 +108,7 @@ func (s *synchronisation) upload(u *uploader) ([]*change, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			variants, err := encodings(s.Files, f)
+			variants, content, err := encodings(s.Files, f, s.Memory)
 			if err != nil {
 				return err
 			}
@@ -116,10 +118,16 @@ func (s *synchronisation) upload(u *uploader) ([]*change, error) {
 				return nil
 			}
 			for _, v := range variants {
-				if !v.there {
-					if err := u.add(s.Files, f.path, v); err != nil {
+				if v.there {
+					continue
+				}
+				if v.data == nil && v.encoding != identityName {
+					if err := v.make(content); err != nil {
 						return err
 					}
+				}
+				if err := u.add(s.Files, f.path, v); err != nil {
+					return err
 				}
 			}
 			return nil

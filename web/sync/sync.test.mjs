@@ -17,9 +17,11 @@ import { Network, gzip } from '../../node/e2e/network.mjs';
 
 const repository = path.join(import.meta.dirname, '..', '..');
 
+const cache = await mkdtemp(path.join(os.tmpdir(), 'portico-cache-'));
+
 /** Runs a program to its end. */
-export async function run(args, options = {}) {
-  const child = spawn(path.join(repository, 'bin', 'portico'), args, { stdio: ['pipe', 'pipe', 'pipe'], ...options, env: { ...process.env, ...options.env } });
+async function run(args, options = {}) {
+  const child = spawn(path.join(repository, 'bin', 'portico'), args, { stdio: ['pipe', 'pipe', 'pipe'], ...options, env: { ...process.env, XDG_CACHE_HOME: cache, ...options.env } });
   let out = '', err = '';
   child.stdout.on('data', (text) => (out += text));
   child.stderr.on('data', (text) => (err += text));
@@ -57,7 +59,7 @@ describe('portico assets sync', () => {
   });
   after(async () => {
     await network?.remove();
-    await rm(folder, { recursive: true, force: true });
+    for (const made of [folder, cache]) await rm(made, { recursive: true, force: true });
   });
 
   const sync = (key, ...more) => run(['assets', 'sync', site, '--canister', id.toText(), '--network', network.host, '--identity', key, ...more]);

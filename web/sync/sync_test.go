@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -325,4 +326,39 @@ func TestProposalsCarryEvidence(t *testing.T) {
 	}
 	s.holds("/a.txt", identityName, "a")
 	s.does(files, "2 unchanged")
+}
+
+func TestMemorySavesCompressionAndNothingElse(t *testing.T) {
+	s := newSite(t)
+	page := strings.Repeat("text ", 1000)
+	files := fstest.MapFS{"index.html": file(page)}
+	m := NewMemory("1")
+	with := func(m *Memory) func(*Config) { return func(c *Config) { c.Memory = m } }
+	s.does(files, "create /index.html, 0 unchanged", with(m))
+	var text bytes.Buffer
+	if _, err := m.WriteTo(&text); err != nil || !m.Changed() {
+		t.Fatal(err)
+	}
+	again := NewMemory("1")
+	if err := again.Read(bytes.NewReader(text.Bytes())); err != nil || len(again.known) != 1 {
+		t.Fatalf("%d entries, %v", len(again.known), err)
+	}
+	s.does(files, "1 unchanged", with(again))
+	if again.Changed() {
+		t.Error("what was known was compressed")
+	}
+	s.does(fstest.MapFS{}, "delete /index.html, 0 unchanged")
+	s.does(files, "create /index.html, 0 unchanged", with(again))
+	s.holds("/index.html", gzipName, page)
+	other := NewMemory("2")
+	if err := other.Read(bytes.NewReader(text.Bytes())); err != nil || len(other.known) != 0 {
+		t.Errorf("%d entries of another version, %v", len(other.known), err)
+	}
+	for _, junk := range []string{"1\nx", "1\n" + strings.Repeat("ab", 32) + " gzip " + strings.Repeat("ab", 31) + " 5", "", "1\n" + strings.Repeat("x", 1<<20)} {
+		m := NewMemory("1")
+		_ = m.Read(strings.NewReader(junk))
+		if len(m.known) != 0 {
+			t.Errorf("%.20q was taken for entries", junk)
+		}
+	}
 }
