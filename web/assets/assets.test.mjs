@@ -119,6 +119,17 @@ describe('asset canister', () => {
     await assert.rejects(manager.store(Buffer.from('x'), { fileName: '<*>', contentType: 'text/plain' }), /certification reserves/);
   });
 
+  test('redirects and rewrites verify', async () => {
+    await manager.store(Buffer.from('/old /code/a%20b.js 301\n/api/* https://example.org/ 307\n/app/* /index.html 200\n/gone /index.html 410\n'), { fileName: '_redirects', contentType: 'text/plain' });
+    for (const [url, status, location] of [['/old', 301, '/code/a%20b.js'], ['/api/x/y', 307, 'https://example.org/'], ['/app/a', 200], ['/gone', 410]]) {
+      const answer = await get(url);
+      assert.equal(answer.status, status, url);
+      assert.equal(answer.headers.get('location'), location, url);
+    }
+    await manager.delete('/_redirects');
+    assert.equal((await get('/old')).status, 200);
+  });
+
   test('a large asset verifies whole and in pieces', async () => {
     const whole = await get('/large.bin');
     assert.equal(whole.status, 200);

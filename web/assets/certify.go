@@ -46,10 +46,13 @@ func (s *store) changed(key string) { s.dirty[key] = true }
 // root certifies what the canister serves since the last changes and returns the
 // hash of all of it.
 func (s *store) root() hashtree.Hash {
-	for _, key := range slices.Sorted(maps.Keys(s.dirty)) {
-		s.certifyKey(key)
+	if len(s.dirty) > 0 {
+		for _, key := range slices.Sorted(maps.Keys(s.dirty)) {
+			s.certifyKey(key)
+		}
+		clear(s.dirty)
+		s.recertifyRedirects()
 	}
-	clear(s.dirty)
 	return s.tree.Root()
 }
 
@@ -204,6 +207,8 @@ func (s *store) recertifyFallback(dir string) {
 	}
 	s.tree.Insert(s.nothing)
 }
+
+func emptyHash() [32]byte { return sha256.Sum256(nil) }
 
 const nothingHereBody = "not found"
 

@@ -34,6 +34,9 @@ func (s *store) http(req *httpRequest, certificate []byte, callback candid.Func)
 	if key, f := s.find(x.path); f != nil {
 		return x.answer(key, f)
 	}
+	if r := s.redirect(x.path, false); r != nil {
+		return x.follow(r)
+	}
 	return x.fallback()
 }
 
@@ -94,10 +97,14 @@ func (x *exchange) part(e *encoding) (int, asset.Certified, bool) {
 	return i, e.answers.parts[i], true
 }
 
-// fallback serves the nearest 404.html, else /index.html, else a short text.
+// fallback serves what the nearest rule or 404.html says, else /index.html, else a short
+// text.
 func (x *exchange) fallback() *httpResponse {
 	dir := strings.TrimSuffix(x.path, "/")
 	for {
+		if r := x.redirect(dir, true); r != nil {
+			return x.follow(r)
+		}
 		if key, f := x.at(dir + notFoundFile); f != nil {
 			name, e := f.negotiate(x.header("accept-encoding"))
 			return x.body(404, key, name, e, at(asset.Wildcard(dir), e.answers.notFound))

@@ -45,6 +45,7 @@ type store struct {
 	strays      map[string][]string // keys by their place, where that is another path; see paths.go
 	tree        asset.Tree
 	dirty       map[string]bool // keys whose answers must be certified anew
+	redirects   []*redirect     // of redirectsFile
 	nothing     asset.Certified // what is said where there is nothing
 	env         string          // value of the cookie ic_env
 	permissions permissions
@@ -116,8 +117,7 @@ func (s *store) setContent(arg *setContent, d *digest, now int64) error {
 		}
 		c = append(c, e)
 	}
-	s.put(arg.Key, arg.Encoding, c, d, now)
-	return nil
+	return s.put(arg.Key, arg.Encoding, c, d, now)
 }
 
 // storeOne creates or replaces an asset's encoding from one message.
@@ -140,16 +140,21 @@ func (s *store) storeOne(arg *storeArg, now int64) error {
 		s.add(arg.Key, f)
 	}
 	f.contentType, f.aliased = arg.ContentType, nil
-	s.put(arg.Key, arg.Encoding, content{e}, digests[op], now)
-	return nil
+	return s.put(arg.Key, arg.Encoding, content{e}, digests[op], now)
 }
 
 // put makes a content the asset's encoding. The asset exists.
-func (s *store) put(key, name string, c content, d *digest, now int64) {
+func (s *store) put(key, name string, c content, d *digest, now int64) error {
+	if key == redirectsFile && name == "identity" {
+		if _, err := s.redirectsOf(c); err != nil {
+			return err
+		}
+	}
 	f := s.files[key]
 	s.drop(f.encodings[name])
 	f.encodings[name] = &encoding{content: c, size: c.size(), sha256: d.sha256, modified: now, parts: d.parts}
 	s.changed(key)
+	return nil
 }
 
 func (s *store) unsetContent(arg *unsetContent) error {
