@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"portico/gateway/cache"
 	"portico/gateway/domain"
 	"portico/gateway/fetch"
 	"portico/gateway/host"
@@ -46,6 +47,11 @@ type Config struct {
 	// Worker has the built service worker (see web/ts); nil: the gateway verifies
 	// for everybody.
 	Worker fs.FS
+	// CacheBytes bounds the verified answers that are kept; 0: none are.
+	CacheBytes uint64
+	// StaleFor is how long after its certificate's time an answer that is kept may be
+	// given, marked, while the network is away; 0: never.
+	StaleFor time.Duration
 	// Home answers for the bare domains, such as with the start page of a local
 	// network; nil: there is a plain page.
 	Home http.Handler
@@ -100,6 +106,7 @@ func New(cfg Config) (*Gateway, error) {
 	client := lightclient.New(ClientConfig(pool, cfg.RootKey, cfg.Now))
 	g := &Gateway{domains: cfg.Domains, aliases: cfg.Aliases, metrics: metrics.New(pool.Failures)}
 	deps := serve.Deps{
+		Cache:     cache.New(cache.Config{Bytes: cfg.CacheBytes, StaleFor: cfg.StaleFor, Now: cfg.Now}),
 		Canisters: client, Upstream: pool, Home: cfg.Home,
 		Denied: cfg.Denied, Limits: limit.New(cfg.Limits), Proxies: cfg.Proxies, KeepRequestIDs: cfg.KeepRequestIDs,
 		Observer: g.metrics, Log: cfg.Log,

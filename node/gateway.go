@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"time"
 
 	"portico/gateway"
 	"portico/gateway/front"
@@ -79,6 +80,8 @@ type operation struct {
 	limits         config.Limits
 	proxies        []netip.Prefix
 	keepRequestIDs bool
+	cacheBytes     uint64
+	staleFor       time.Duration
 	accessLog      *slog.Logger // nil for none
 	certificates   []front.Pair
 	authority      *front.Authority // its Allowed is the gateway's
@@ -89,6 +92,7 @@ type operation struct {
 func operationOf(cfg config.Gateway, access io.Writer) (operation, error) {
 	o := operation{
 		limits: cfg.Limits, proxies: cfg.TrustedProxies, keepRequestIDs: cfg.KeepRequestIDs, plain: cfg.ListenPlain, metrics: cfg.Metrics,
+		cacheBytes: uint64(cfg.CacheMegabytes) << 20, staleFor: time.Duration(cfg.StaleSeconds) * time.Second,
 	}
 	if cfg.AccessLog != "" {
 		o.accessLog = slog.New(slog.NewJSONHandler(access, nil))
@@ -147,6 +151,7 @@ func openGateway(cfg gatewayConfig) (front.Config, error) {
 	g, err := gateway.New(gateway.Config{
 		Domains: cfg.domains, Aliases: cfg.aliases, Replicas: cfg.replicas, RootKey: cfg.rootKey, Worker: worker, Home: cfg.home, Log: slog.Default(),
 		Custom: cfg.custom, Denied: cfg.denied, Proxies: cfg.proxies, KeepRequestIDs: cfg.keepRequestIDs, AccessLog: cfg.accessLog,
+		CacheBytes: cfg.cacheBytes, StaleFor: cfg.staleFor,
 		Limits: limit.Config{
 			InFlight: cfg.limits.InFlight, BodyBytes: int64(cfg.limits.BodyMegabytes) << 20,
 			PerSecond: cfg.limits.RequestsPerSecond, Burst: cfg.limits.Burst, Addresses: cfg.limits.Addresses,

@@ -44,6 +44,7 @@ type network struct {
 	workerDir        string
 	sampleDir        string
 	domainFile       string
+	cacheMegabytes   uint
 	accessLog        bool
 }
 
@@ -91,6 +92,7 @@ func (n *network) flags() *flag.FlagSet {
 	f.StringVar(&n.sampleDir, "sample", "", "`directory` of a built sample dapp to deploy once")
 	f.StringVar(&n.domainFile, "domain-file", "", "`file` with lines host:canister, names and custom domains of canisters; read again when it changes")
 	f.BoolVar(&n.accessLog, "access-log", false, "write a line of JSON for each request to the gateway to standard error")
+	f.UintVar(&n.cacheMegabytes, "gateway-cache", 0, "`MiB` of verified answers that the gateway keeps; 0 shows what was deployed at once")
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
 	f.StringVar(&n.interfaceVersion, "interface-version", interfaceVersion, "`version` of the launcher interface that the calling tool speaks")
 	f.Var(&n.subnets, "subnet", "`kind` of a subnet that is wanted; all canisters live on one so far")
@@ -329,7 +331,7 @@ func (n *network) aliases() host.Aliases {
 
 // operation is how the gateway of a local network is run.
 func (n *network) operation() operation {
-	o := operation{limits: config.DefaultLimits()}
+	o := operation{limits: config.DefaultLimits(), cacheBytes: uint64(n.cacheMegabytes) << 20, staleFor: config.DefaultStaleSeconds * time.Second}
 	if n.accessLog {
 		o.accessLog = slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	}

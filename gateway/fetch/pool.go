@@ -110,8 +110,7 @@ func (p *Pool) Post(ctx context.Context, path string, body []byte) (status int, 
 	if err != nil {
 		return 0, nil, err
 	}
-	reply, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, reply, err
+	return resp.StatusCode, resp.Body.(*arrived).all, nil
 }
 
 // Do is Post for any method, and for those who do not ask again by themselves, as light
@@ -265,16 +264,46 @@ func (p *Pool) ask(ctx context.Context, method, url string, body []byte, wanted 
 		return nil, err
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
+	reply, err := readReply(resp)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = newArrived(reply)
+	return resp, nil
+}
+
+// readReply reads a body whole. A long answer is not copied while it grows, if its
+// length is known.
+func readReply(resp *http.Response) (reply []byte, err error) {
+	if n := resp.ContentLength; n >= 0 && n <= MaxReplyBytes {
+		reply = make([]byte, n)
+		_, err = io.ReadFull(resp.Body, reply)
+	} else {
+		reply, err = io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	case len(reply) > MaxReplyBytes:
 		return nil, fmt.Errorf("the answer is larger than %d bytes", MaxReplyBytes)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(reply))
-	return resp, nil
+	return reply, nil
 }
+
+// arrived is a body that has arrived whole.
+type arrived struct {
+	bytes.Reader
+	all []byte
+}
+
+func newArrived(b []byte) *arrived {
+	a := &arrived{all: b}
+	a.Reset(b)
+	return a
+}
+
+// Close implements io.Closer.
+func (*arrived) Close() error { return nil }
 
 func (p *Pool) height() uint64 {
 	p.mu.Lock()

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"portico/gateway/cache"
 	"portico/gateway/domain"
 	"portico/gateway/host"
 	"portico/gateway/limit"
@@ -46,7 +47,8 @@ type Deps struct {
 	Resolver  *host.Resolver
 	Canisters Canisters
 	Upstream  Upstream
-	Worker    *Worker // nil: the gateway verifies for everybody
+	Worker    *Worker      // nil: the gateway verifies for everybody
+	Cache     *cache.Cache // nil: nothing is kept
 	// Home answers for the gateway's bare domains at / and below page.NetworkPrefix; nil:
 	// there is a plain page.
 	Home http.Handler
@@ -71,6 +73,9 @@ type Denylist interface {
 
 // New makes the handler.
 func New(d Deps) http.Handler {
+	if d.Cache == nil {
+		d.Cache = cache.New(cache.Config{})
+	}
 	if d.Limits == nil {
 		d.Limits = limit.New(limit.Config{})
 	}

@@ -47,6 +47,8 @@ const (
 // How a canister's answer came.
 const (
 	AnswerVerified = "verified" // by the gateway
+	AnswerKept     = "kept"     // it was verified before
+	AnswerStale    = "stale"    // the same, but not fresh any more
 	AnswerRaw      = "raw"      // by nobody
 	AnswerWorker   = "worker"   // a page that makes the browser verify
 )

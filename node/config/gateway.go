@@ -43,6 +43,11 @@ type Gateway struct {
 	// Certificates make it HTTPS, and so does ACME.
 	Certificates []Certificate `toml:"certificates"`
 	ACME         *ACME         `toml:"acme"`
+	// CacheMegabytes bounds the verified answers that are kept, 0 for none; 256 if nothing is said.
+	CacheMegabytes int `toml:"cache_megabytes"`
+	// StaleSeconds is how long after its certification a page that is kept may be given,
+	// marked, while the subnet is away, 0 for never; 3600 if nothing is said.
+	StaleSeconds int `toml:"stale_seconds"`
 	// ListenPlain is an address, such as ":80", from where those who come by HTTP are sent to
 	// HTTPS; "" for none.
 	ListenPlain string `toml:"listen_plain"`
@@ -91,9 +96,15 @@ func DefaultLimits() Limits {
 	return Limits{InFlight: 1024, BodyMegabytes: 256, Connections: 10_000}
 }
 
+// What a gateway keeps whose file says nothing else.
+const (
+	DefaultCacheMegabytes = 256
+	DefaultStaleSeconds   = 3600
+)
+
 // LoadGateway reads a gateway's file.
 func LoadGateway(path string) (Gateway, error) {
-	c := Gateway{Domains: []string{"localhost"}, Limits: DefaultLimits()}
+	c := Gateway{Domains: []string{"localhost"}, CacheMegabytes: DefaultCacheMegabytes, StaleSeconds: DefaultStaleSeconds, Limits: DefaultLimits()}
 	if err := load(path, &c); err != nil {
 		return c, err
 	}
@@ -129,6 +140,8 @@ func (c *Gateway) check() error {
 		return errors.New("root_key_file is missing: a gateway verifies everything under the network's public key")
 	case c.DomainFile == "" && (c.MaxDomains != 0 || c.AcmeDelegation != ""):
 		return errors.New("max_domains and acme_delegation need domain_file: without one, nobody can register a domain")
+	case c.CacheMegabytes < 0 || c.StaleSeconds < 0:
+		return errors.New("cache_megabytes and stale_seconds are positive numbers, or 0 to keep nothing, or nothing stale")
 	case c.ListenPlain != "" && len(c.Certificates) == 0 && c.ACME == nil:
 		return errors.New("listen_plain needs certificates or acme: there is no HTTPS to send people to")
 	}
