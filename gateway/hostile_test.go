@@ -31,7 +31,7 @@ func wire(t *testing.T, change func(*testsite.Site, *Config)) (*testsite.Site, s
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- front.Serve(ctx, front.Config{Handler: h, Listener: l, Log: slog.New(slog.DiscardHandler)})
+		done <- front.Serve(ctx, front.Config{Handler: h, Listener: l, Log: slog.New(slog.DiscardHandler), BodyTimeout: bodyTimeout})
 	}()
 	t.Cleanup(func() {
 		cancel()
