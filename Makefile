@@ -40,14 +40,14 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-sample: deps assets ## the sample dapp
-	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm
+sample: deps assets worker ## the sample dapp
+	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
 FORCE:
 
 test: build worker sample chromium ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"

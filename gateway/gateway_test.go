@@ -245,6 +245,9 @@ func TestTheAPIIsPassedThroughOnEveryHost(t *testing.T) {
 			r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: status %d, %v", host, r.StatusCode, r.Header)
 		}
+		if r := ask(h, "HEAD http://"+host+"/api/v2/status"); r.StatusCode != 200 || r.Header.Get("Content-Length") == "" {
+			t.Errorf("%s: HEAD: status %d, %v", host, r.StatusCode, r.Header)
+		}
 		r = ask(h, "POST http://"+host+"/api/v3/canister/"+id+"/query")
 		if r.StatusCode != 400 || r.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: an empty query came back with %d", host, r.StatusCode)
@@ -362,5 +365,10 @@ func TestAnotherServiceWorkerIsRefused(t *testing.T) {
 	}
 	if r := ask(h, "GET http://"+site.Web().String()+".localhost/", "Service-Worker: script", "Cookie: _portico=off"); r.StatusCode != 200 {
 		t.Errorf("without the light client: status %d", r.StatusCode)
+	}
+	for _, host := range []string{"localhost", "127.0.0.1:8000"} { // a bare domain belongs to all canisters
+		if r := ask(h, "GET http://"+host+"/?canisterId="+site.Web().String(), "Service-Worker: script", "Cookie: _portico=off"); r.StatusCode != 403 {
+			t.Errorf("on %s: status %d", host, r.StatusCode)
+		}
 	}
 }

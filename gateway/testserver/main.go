@@ -69,7 +69,7 @@ func run() error {
 type bench struct {
 	worker  fs.FS
 	site    atomic.Pointer[testsite.Site]
-	gateway atomic.Pointer[http.Handler]
+	gateway atomic.Pointer[gateway.Gateway]
 	mark    atomic.Pointer[string]
 }
 
@@ -98,14 +98,14 @@ func (b *bench) setUp(seed string) error {
 		return err
 	}
 	b.site.Store(site)
-	b.gateway.Store(&h)
+	b.gateway.Store(h)
 	return nil
 }
 
 // handler is the gateway and what steers the tests.
 func (b *bench) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { (*b.gateway.Load()).ServeHTTP(w, r) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { b.gateway.Load().ServeHTTP(w, r) })
 	mux.HandleFunc("POST /flip", func(_ http.ResponseWriter, r *http.Request) {
 		m := r.URL.Query().Get("mark")
 		b.mark.Store(&m)

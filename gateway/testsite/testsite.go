@@ -4,6 +4,7 @@
 package testsite
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -36,17 +37,20 @@ type Site struct {
 
 	once    sync.Once
 	tree    asset.Tree
+	chunks  map[string][]asset.Certified // of pages with ranges
 	mu      sync.Mutex
 	counter int
 }
 
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
-// which the body is streamed. An open page is one that the canister certifies not
+// which the body comes: from a streaming callback or, with Ranges, as answers of
+// status 206 that are certified one by one. An open page is one that the canister certifies not
 // to certify.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
+	Ranges  bool
 	Open    bool
 }
 
@@ -85,6 +89,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/cbor")
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
 	w.WriteHeader(status)
 	_, _ = w.Write(reply)
 }
@@ -119,11 +124,14 @@ func (s *Site) answer(r *envelope.Request) fakenet.Outcome {
 // httpRequest answers like an asset canister: certified, whatever the request
 // is besides its path.
 func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
-	values, err := candid.Decode(arg, candid.RecordOf(candid.F("method", candid.TextType), candid.F("url", candid.TextType)))
+	values, err := candid.Decode(arg, candid.RecordOf(
+		candid.F("url", candid.TextType), candid.F("headers", candid.VecOf(candid.TupleOf(candid.TextType, candid.TextType))),
+	))
 	if err != nil {
 		return fakenet.Outcome{Code: 5, ErrorCode: "IC0503", Message: err.Error()}
 	}
-	url := string(values[0].(candid.Record).Get("url").(candid.Text))
+	request := values[0].(candid.Record)
+	url := string(request.Get("url").(candid.Text))
 	path, _, _ := strings.Cut(url, "?")
 	switch path {
 	case CounterPath:
@@ -134,9 +142,14 @@ func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
 	s.once.Do(s.certify)
 	p, ok := s.Pages[path]
 	place, c, headers, status := asset.Exact(path), asset.Certified{}, p.Headers, 200
-	if ok {
+	switch {
+	case ok && p.Ranges && len(p.Body) > p.Chunk:
+		n := min(firstByte(request.Get("headers").(candid.Vec)), len(p.Body)-1) / p.Chunk
+		c, p.Body = s.chunks[path][n], p.Body[n*p.Chunk:min((n+1)*p.Chunk, len(p.Body))]
+		headers, status = s.chunkHeaders(path, n), 206
+	case ok:
 		c = certify(place, p, status)
-	} else {
+	default:
 		p, status, place = notFound(), 404, asset.Wildcard("")
 		c, headers = certify(place, p, status), p.Headers
 	}
@@ -149,15 +162,48 @@ func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
 		asset.Header{Name: asset.ExpressionHeader, Value: expression(p).String()},
 		asset.Header{Name: asset.CertificateHeader, Value: asset.CertificateHeaderValue(certificate, witness, place)})
 	out := httpResponse{status: status, headers: headers, body: p.Body}
-	if p.Chunk > 0 && len(p.Body) > p.Chunk {
+	if p.Chunk > 0 && !p.Ranges && len(p.Body) > p.Chunk {
 		out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
 		out.canister = s.Web()
 	}
 	return reply(out)
 }
 
+// firstByte reads "bytes=N-" among the headers of a request.
+func firstByte(headers candid.Vec) int {
+	for _, h := range headers {
+		pair := h.(candid.Record)
+		if strings.EqualFold(string(pair.At(0).(candid.Text)), "range") {
+			from, _, _ := strings.Cut(strings.TrimPrefix(string(pair.At(1).(candid.Text)), "bytes="), "-")
+			n, _ := strconv.Atoi(from)
+			return max(0, n)
+		}
+	}
+	return 0
+}
+
+func (s *Site) chunkHeaders(path string, n int) []asset.Header {
+	p := s.Pages[path]
+	span := fmt.Sprintf("bytes %d-%d/%d", n*p.Chunk, min((n+1)*p.Chunk, len(p.Body))-1, len(p.Body))
+	return append(p.Headers[:len(p.Headers):len(p.Headers)], asset.Header{Name: "content-range", Value: span})
+}
+
+func (s *Site) certifyChunks(path string, p Page) {
+	for at := 0; at < len(p.Body); at += p.Chunk {
+		part := Page{Headers: s.chunkHeaders(path, at/p.Chunk), Body: p.Body[at:min(at+p.Chunk, len(p.Body))]}
+		c := certify(asset.Exact(path), part, 206)
+		s.tree.Insert(c)
+		s.chunks[path] = append(s.chunks[path], c)
+	}
+}
+
 func (s *Site) certify() {
+	s.chunks = map[string][]asset.Certified{}
 	for path, p := range s.Pages {
+		if p.Ranges && len(p.Body) > p.Chunk {
+			s.certifyChunks(path, p)
+			continue
+		}
 		s.tree.Insert(certify(asset.Exact(path), p, 200))
 	}
 	s.tree.Insert(certify(asset.Wildcard(""), notFound(), 404))
