@@ -9,12 +9,16 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"portico/gateway/front"
 	"portico/gateway/host"
 	"portico/gateway/testsite"
 	"portico/lightclient/asset"
 )
+
+// bodyTimeout is how long a request may take to arrive, short enough to be waited for.
+const bodyTimeout = 500 * time.Millisecond
 
 // wire starts a gateway on a real connection and gives its address.
 func wire(t *testing.T, change func(*testsite.Site, *Config)) (*testsite.Site, string) {
@@ -27,7 +31,7 @@ func wire(t *testing.T, change func(*testsite.Site, *Config)) (*testsite.Site, s
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- front.Serve(ctx, front.Config{Handler: h, Listener: l, Log: slog.New(slog.DiscardHandler)})
+		done <- front.Serve(ctx, front.Config{Handler: h, Listener: l, Log: slog.New(slog.DiscardHandler), BodyTimeout: bodyTimeout})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -235,5 +239,19 @@ func TestWhatIsTooMuchIsShedUntilThereIsRoom(t *testing.T) {
 	}
 	if r := ask(h, page); r.StatusCode != 200 {
 		t.Errorf("afterwards: status %d", r.StatusCode)
+	}
+}
+
+func TestBodiesThatDoNotComeAreNotWaitedFor(t *testing.T) {
+	site, to := wire(t, nil)
+	host := site.Web().String() + ".localhost"
+	for _, path := range []string{"/", "/api/v3/canister/aaaaa-aa/query"} {
+		got := send(t, to, "POST "+path+" HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 100\r\n\r\nhalf", 1)
+		if len(got) != 1 || got[0].StatusCode != 408 || !strings.HasPrefix(text(t, got[0]), "Request too slow") {
+			t.Errorf("%s: %v, want 408", path, got)
+		}
+	}
+	if n := site.Replica.Count("query"); n != 0 {
+		t.Errorf("%d half requests came as far as the canister", n)
 	}
 }

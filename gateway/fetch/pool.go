@@ -275,6 +275,9 @@ func (p *Pool) ask(ctx context.Context, method, url string, body []byte, wanted 
 // readReply reads a body whole. A long answer is not copied while it grows, if its
 // length is known.
 func readReply(resp *http.Response) (reply []byte, err error) {
+	if resp.Request.Method == http.MethodHead {
+		return nil, nil // the length is that of the answer to GET
+	}
 	if n := resp.ContentLength; n >= 0 && n <= MaxReplyBytes {
 		reply = make([]byte, n)
 		_, err = io.ReadFull(resp.Body, reply)

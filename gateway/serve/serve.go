@@ -232,6 +232,9 @@ func clientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	from := end.Addr().Unmap()
+	if !trusted(from, proxies) {
+		return from
+	}
 	passed := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(passed) - 1; i >= 0 && trusted(from, proxies); i-- {
 		before, err := netip.ParseAddr(strings.TrimSpace(passed[i]))

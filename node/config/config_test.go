@@ -98,3 +98,22 @@ in_flight = 0
 		t.Errorf("limits %+v", g.Limits)
 	}
 }
+
+func TestTheREADMEsGatewayIsOne(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "gateway", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "```toml\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok {
+		t.Fatal("gateway/README.md has no example of a gateway's file")
+	}
+	g, err := LoadGateway(write(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Limits != DefaultLimits() {
+		t.Errorf("the limits in it are %+v, the defaults %+v", g.Limits, DefaultLimits())
+	}
+}

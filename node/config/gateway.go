@@ -93,7 +93,7 @@ type Limits struct {
 // DefaultLimits are those of a gateway whose file says nothing else: a gateway that is
 // flooded keeps answering, and one address may take it all.
 func DefaultLimits() Limits {
-	return Limits{InFlight: 2048, BodyMegabytes: 256, Connections: 10_000}
+	return Limits{InFlight: 1024, BodyMegabytes: 256, Connections: 10_000}
 }
 
 // What a gateway keeps whose file says nothing else.
