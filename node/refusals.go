@@ -9,7 +9,9 @@ import (
 )
 
 // refusals makes a log that tells people, one line each, what a gateway withheld and why.
-func refusals(out io.Writer) *slog.Logger { return slog.New(&refusalLog{out: out, mu: new(sync.Mutex)}) }
+func refusals(out io.Writer) *slog.Logger {
+	return slog.New(&refusalLog{out: out, mu: new(sync.Mutex)})
+}
 
 // refusalLog is a slog.Handler. It leaves out records of requests that were answered.
 type refusalLog struct {
