@@ -40,8 +40,8 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-sample: deps assets ## the sample dapp
-	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm
+sample: deps assets worker ## the sample dapp
+	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
 FORCE:
 

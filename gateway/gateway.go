@@ -36,6 +36,9 @@ type Config struct {
 	// Worker has the built service worker (see web/ts); nil: the gateway verifies
 	// for everybody.
 	Worker fs.FS
+	// Home answers for the bare domains, such as with the start page of a local
+	// network; nil: there is a plain page.
+	Home http.Handler
 	// Log is told of problems; nil: nobody.
 	Log *slog.Logger
 	// Now is the clock by which certificates are fresh; nil: time.Now.
@@ -56,6 +59,7 @@ func New(cfg Config) (http.Handler, error) {
 		Resolver:  &host.Resolver{Domains: cfg.Domains, Aliases: cfg.Aliases},
 		Canisters: lightclient.New(ClientConfig(pool, cfg.RootKey, cfg.Now)),
 		Upstream:  pool,
+		Home:      cfg.Home,
 		Log:       cfg.Log,
 	}
 	if deps.Log == nil {

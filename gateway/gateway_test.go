@@ -363,4 +363,9 @@ func TestAnotherServiceWorkerIsRefused(t *testing.T) {
 	if r := ask(h, "GET http://"+site.Web().String()+".localhost/", "Service-Worker: script", "Cookie: _portico=off"); r.StatusCode != 200 {
 		t.Errorf("without the light client: status %d", r.StatusCode)
 	}
+	for _, host := range []string{"localhost", "127.0.0.1:8000"} { // a bare domain belongs to all canisters
+		if r := ask(h, "GET http://"+host+"/?canisterId="+site.Web().String(), "Service-Worker: script", "Cookie: _portico=off"); r.StatusCode != 403 {
+			t.Errorf("on %s: status %d", host, r.StatusCode)
+		}
+	}
 }

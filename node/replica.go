@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"portico/gateway/page"
 	"portico/lightclient/principal"
 	"portico/node/api"
 	"portico/node/config"
@@ -60,7 +61,7 @@ func runReplica(ctx context.Context, cfg config.Replica) error {
 		return err
 	}
 	// Only now: whoever asks a replica that cannot answer yet is better refused.
-	servers, err := listenAll(log, []served{{cfg.Listen, r.API()}, {cfg.Metrics, r.Pages()}})
+	servers, err := listenAll(log, []served{{cfg.Listen, r.API()}, {cfg.Metrics, r.Pages(page.Style())}})
 	if err != nil {
 		return errors.Join(err, peers.Close(), r.Close())
 	}

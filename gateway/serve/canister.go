@@ -23,7 +23,7 @@ func (x *exchange) canister() {
 		x.fail(page.Problem{
 			Status: http.StatusForbidden,
 			Title:  "Service worker refused",
-			Text:   "On this origin the light client is the service worker. Another one would take its place, and nothing would be verified any more.",
+			Text:   "On this origin the light client is the service worker, or, on a bare domain, there is none, because all canisters share it. Another one would answer in its place, and nothing would be verified any more.",
 		}, nil)
 		return
 	case x.opensPage() && !direct:
@@ -123,9 +123,11 @@ func (x *exchange) wantsDirect() bool {
 }
 
 // installsForeignWorker reports whether the browser fetches the script of a service
-// worker of the canister's own, which would replace the light client.
+// worker of the canister's own. It would replace the light client; on a bare domain
+// it would answer for all canisters and for the gateway's own pages.
 func (x *exchange) installsForeignWorker(direct bool) bool {
-	return x.Worker != nil && !direct && !x.target.Bare && !x.target.Raw && x.r.Header.Get("Service-Worker") == "script"
+	replaces := x.Worker != nil && !direct && !x.target.Raw
+	return (replaces || x.target.Bare) && x.r.Header.Get("Service-Worker") == "script"
 }
 
 // directURL is the URL of this page with the wish for verification by the gateway.

@@ -16,7 +16,8 @@ func problemOfHost(err error) page.Problem {
 		return page.Problem{
 			Status: http.StatusBadRequest,
 			Title:  "Not a canister",
-			Text:   "The address does not name a canister. A canister looks like ryjl3-tyaaa-aaaaa-aaaba-cai; check it for typing errors.",
+			Text:   "The address does not name a canister.",
+			Next:   "Check it for typing errors. A canister's name looks like ryjl3-tyaaa-aaaaa-aaaba-cai; its last letters check the others, so one wrong letter is enough.",
 			Reason: err.Error(),
 		}
 	}
@@ -24,11 +25,12 @@ func problemOfHost(err error) page.Problem {
 		Status: http.StatusBadRequest,
 		Title:  "Unknown domain",
 		Text:   "This gateway does not serve the name in the address.",
+		Next:   "Check the address. If the domain is yours, whoever runs the gateway has to add it first.",
 		Reason: err.Error(),
 	}
 }
 
 // problemOf makes a page of what the light client says.
 func problemOf(p problem.Problem) page.Problem {
-	return page.Problem{Status: p.Status, Title: p.Title, Text: p.Text, Reason: p.Reason}
+	return page.Problem{Status: p.Status, Title: p.Title, Text: p.Text, Next: p.Next, Check: p.Check, Reason: p.Reason, Retry: p.Retry}
 }

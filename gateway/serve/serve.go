@@ -41,7 +41,10 @@ type Deps struct {
 	Canisters Canisters
 	Upstream  Upstream
 	Worker    *Worker
-	Log       *slog.Logger
+	// Home answers for the gateway's bare domains at / and below page.NetworkPrefix; nil:
+	// there is a plain page.
+	Home http.Handler
+	Log  *slog.Logger
 }
 
 // New makes the handler.
@@ -67,6 +70,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(canisterIDHeader, x.target.Canister.String())
 	}
 	switch path := r.URL.Path; {
+	case h.Home != nil && x.target.Bare && !x.target.Raw && !x.target.Named && (path == "/" || strings.HasPrefix(path, page.NetworkPrefix)):
+		h.Home.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/api/"):
 		x.api()
 	case strings.HasPrefix(path, page.Prefix):
@@ -81,7 +86,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(page.Problem{
 			Status: http.StatusBadRequest,
 			Title:  "No canister named",
-			Text:   "The address names no canister. Put one in front of the domain, or add ?canisterId= to the address.",
+			Text:   "The address names no canister.",
+			Next:   "Put one in front of the domain, or add ?canisterId= and its name to the address.",
 		}, nil)
 	}
 }
@@ -125,6 +131,7 @@ func (x *exchange) render(status int, c templ.Component) {
 // fail answers with a problem: a page for browsers, a line of text for others.
 func (x *exchange) fail(p page.Problem, cause error) {
 	p.RequestID = x.id
+	p.Retry = p.Retry && x.r.Method == http.MethodGet
 	if x.target.Named {
 		p.Canister = x.target.Canister.String()
 		p.Verify = x.Worker != nil && !x.target.Bare && !x.target.Raw

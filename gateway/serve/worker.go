@@ -21,6 +21,7 @@ type Worker struct {
 	pageScript string // path
 	wasm       string // path
 	wasmHash   string
+	panel      []byte          // script; nil if the build has none
 	files      map[string]file // by path
 }
 
@@ -30,10 +31,11 @@ type file struct {
 	brotli []byte // the same, compressed; may be nil
 }
 
-// Files of a Worker. WasmBrotli may be absent.
+// Files of a Worker. panelFile and wasmBrotliFile may be absent.
 const (
 	scriptFile     = "sw.js"
 	pageScriptFile = "page.js"
+	panelFile      = "panel.js"
 	wasmFile       = "client.wasm"
 	wasmBrotliFile = "client.wasm.br"
 )
@@ -61,8 +63,9 @@ func LoadWorker(files fs.FS, rootKey []byte) (*Worker, error) {
 		return nil, err
 	}
 	compressed, _ := fs.ReadFile(files, wasmBrotliFile)
+	panel, _ := fs.ReadFile(files, panelFile)
 	sum := sha256.Sum256(wasm)
-	w := &Worker{rootKey: hex.EncodeToString(rootKey), script: script, wasmHash: hex.EncodeToString(sum[:])}
+	w := &Worker{rootKey: hex.EncodeToString(rootKey), script: script, panel: panel, wasmHash: hex.EncodeToString(sum[:])}
 	w.wasm = page.Prefix + "client-" + w.wasmHash[:16] + ".wasm"
 	pageSum := sha256.Sum256(pageScript)
 	w.pageScript = page.Prefix + "page-" + hex.EncodeToString(pageSum[:8]) + ".js"
@@ -102,7 +105,16 @@ func (x *exchange) own() {
 		}
 		x.render(http.StatusOK, page.Verify(canister, script))
 		return
+	case path == page.IconPath:
+		x.w.Header().Set("Cache-Control", "public, max-age=86400")
+		x.bytes("image/svg+xml", page.Icon())
+		return
 	case x.Worker == nil:
+	case path == page.PanelPath && x.Worker.panel != nil:
+		// Sites name it without a hash, so it must not be kept for long.
+		x.w.Header().Set("Cache-Control", "public, max-age=300")
+		x.bytes("text/javascript; charset=utf-8", x.Worker.panel)
+		return
 	case path == page.WorkerPath && x.target.Named && !x.target.Bare && !x.target.Raw:
 		x.workerScript()
 		return

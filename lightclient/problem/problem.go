@@ -9,6 +9,7 @@ import (
 
 	"portico/lightclient"
 	"portico/lightclient/asset"
+	"portico/lightclient/certificate"
 )
 
 // A Problem is why no page can be shown.
@@ -16,7 +17,10 @@ type Problem struct {
 	Status int    // of HTTP
 	Title  string // a short sentence without a full stop
 	Text   string // what it means
+	Next   string // what a person can do about it
+	Check  string // if an answer was refused: the check that it failed, such as "signature of the network"
 	Reason string // the technical reason
+	Retry  bool   // asking again may help
 }
 
 // The statuses. All but a missing canister are temporary as far as HTTP is concerned.
@@ -41,16 +45,17 @@ func Of(err error) Problem {
 	p := Problem{Status: unavailable, Reason: err.Error()}
 	switch {
 	case errors.As(err, &certification), errors.As(err, &unverified):
-		p.Title = "Verification failed"
-		p.Text = "The answer that arrived is not what the canister certified. It is withheld: whoever sent it may have changed it."
+		p.refused(err)
 	case errors.As(err, &reject):
 		p.reject(reject.ErrorCode)
 	case errors.As(err, &large):
 		p.Title = "Answer too large"
 		p.Text = "The canister's answer is larger than can be passed on."
+		p.Next = tellOwner
 	case errors.As(err, &invalid):
 		p.Title = "Invalid answer"
 		p.Text = "The canister's answer breaks the rules for web pages from canisters."
+		p.Next = tellOwner
 	case errors.As(err, &transport):
 		return Unreachable(err)
 	case errors.As(err, &status) && nowhere(status):
@@ -58,14 +63,97 @@ func Of(err error) Problem {
 	case errors.As(err, &status):
 		p.Title = "Network refused"
 		p.Text = "The network did not take the request."
+		p.Next, p.Retry = tryLater, true
 		if status.Status == tooManyRequests {
 			p.Status = tooManyRequests
 		}
 	default:
 		p.Title = "Canister error"
 		p.Text = "The canister's answer cannot be used."
+		p.Next, p.Retry = tellOwner, true
 	}
 	return p
+}
+
+// What a person can do, where several problems leave the same.
+const (
+	tryLater  = "Wait a moment and try again."
+	tellOwner = "Try again later. If it stays so, whoever runs this site has to repair it: give them the technical reason below."
+	checkName = "Check the address for typing errors. If it is right, the canister was deleted, or it lives on another network than this one."
+)
+
+// refused explains an answer that failed a check.
+func (p *Problem) refused(err error) {
+	p.Title = "Verification failed"
+	p.Text = "Something answered for this site, but what came is not what the network certified, so it is not shown. It may have been changed on its way, or be out of date."
+	p.Next = "Try again: the next answer may come from another machine. If this goes on, do not trust other ways to open the site, and tell whoever runs it."
+	p.Check, p.Retry = checkOf(err), true
+	if p.Check == checkTime {
+		p.Next = "Check that the clock of this device is right, then try again. If it is, the network has not certified anything for some minutes, or somebody holds its answers back."
+	}
+}
+
+const checkTime = "time of the certificate"
+
+// checkOf names the check that an answer failed, "" if none can be named.
+func checkOf(err error) string {
+	var (
+		response  *asset.Error
+		late      *certificate.TimeError
+		outside   *certificate.RangeError
+		signature *certificate.SignatureError
+		delegate  *certificate.DelegationError
+		other     *lightclient.VerificationError
+	)
+	switch {
+	case errors.As(err, &response):
+		return checkOfReason(response.Reason)
+	case errors.As(err, &late):
+		return checkTime
+	case errors.As(err, &outside):
+		return "range of the subnet"
+	case errors.As(err, &delegate):
+		return "delegation to the subnet"
+	case errors.As(err, &signature):
+		return "signature of the network"
+	case errors.As(err, &other):
+		return "authenticity of the " + other.What
+	default:
+		return ""
+	}
+}
+
+func checkOfReason(r asset.Reason) string {
+	switch r {
+	case asset.ReasonMissing:
+		return "presence of a certificate"
+	case asset.ReasonMalformed:
+		return "form of the certificate"
+	case asset.ReasonVersion, asset.ReasonDowngrade:
+		return "version of the certification"
+	case asset.ReasonSignature:
+		return "signature of the network"
+	case asset.ReasonTime:
+		return checkTime
+	case asset.ReasonRange:
+		return "range of the subnet"
+	case asset.ReasonTree:
+		return "hash tree of the canister"
+	case asset.ReasonPath:
+		return "certified path"
+	case asset.ReasonExpression:
+		return "certified rules"
+	case asset.ReasonRequest:
+		return "certified request"
+	case asset.ReasonStatus:
+		return "status code"
+	case asset.ReasonHeaders:
+		return "headers"
+	case asset.ReasonBody:
+		return "body"
+	default:
+		return "status code, headers and body"
+	}
 }
 
 // nowhere reports whether no subnet of the network hosts the canister: a single
@@ -81,7 +169,9 @@ func Unreachable(err error) Problem {
 		Status: unavailable,
 		Title:  "Network unreachable",
 		Text:   "No answer comes from the network. Try again in a moment.",
+		Next:   "Check your own connection. On a local network, look whether its replicas run; it starts within seconds.",
 		Reason: err.Error(),
+		Retry:  true,
 	}
 }
 
@@ -95,23 +185,30 @@ func (p *Problem) reject(code string) {
 		p.Status = notFound
 		p.Title = "No such canister"
 		p.Text = "There is no canister with this id on the network."
+		p.Next = checkName
 	case "IC0508", "IC0509":
 		p.Title = "Canister stopped"
 		p.Text = "Whoever controls this canister has stopped it. It answers again once it is started."
+		p.Next, p.Retry = "If it is yours, start it with your tool, such as \"icp canister start\".", true
 	case "IC0207", "IC0530", "IC0531", "IC0532", "IC0535":
 		p.Title = "Canister out of cycles"
 		p.Text = "This canister cannot pay for its work until somebody tops it up with cycles."
+		p.Next, p.Retry = "Anybody can top it up; it answers again at once.", true
 	case "IC0536":
 		p.Title = "No web page"
 		p.Text = "This canister runs, but serves no web pages: it has no method http_request."
+		p.Next = "It is probably the backend of a site: open the site's own address, or call the canister with a tool."
 	case "IC0537":
 		p.Title = "Canister empty"
 		p.Text = "This canister exists, but has no code."
+		p.Next, p.Retry = "If it is yours, install a module into it.", true
 	case "IC0406":
 		p.Title = "Canister refused"
 		p.Text = "The canister did not want to answer this request."
+		p.Next = tellOwner
 	default:
 		p.Title = "Canister error"
 		p.Text = "The canister failed while it answered this request."
+		p.Next, p.Retry = tellOwner, true
 	}
 }

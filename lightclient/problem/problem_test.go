@@ -7,6 +7,7 @@ import (
 
 	"portico/lightclient"
 	"portico/lightclient/asset"
+	"portico/lightclient/certificate"
 )
 
 func TestErrorsAreExplained(t *testing.T) {
@@ -34,6 +35,31 @@ func TestErrorsAreExplained(t *testing.T) {
 	} {
 		if p := Of(c.err); p.Status != c.status || p.Title != c.title || p.Reason != c.err.Error() || p.Text == "" {
 			t.Errorf("%v: %+v", c.err, p)
+		}
+	}
+}
+
+func TestARefusalNamesTheCheckThatFailed(t *testing.T) {
+	seen := map[string]asset.Reason{}
+	for r := asset.ReasonMissing; r <= asset.ReasonResponse; r++ {
+		p := Of(&asset.Error{Reason: r})
+		if p.Check == "" || p.Next == "" || !p.Retry {
+			t.Errorf("%v: %+v", r, p)
+		}
+		seen[p.Check] = r
+	}
+	if len(seen) != int(asset.ReasonResponse)-1 { // two are about the version
+		t.Errorf("%d names for %d reasons", len(seen), asset.ReasonResponse)
+	}
+	for want, err := range map[string]error{
+		"time of the certificate":  &certificate.TimeError{},
+		"range of the subnet":      &certificate.RangeError{},
+		"delegation to the subnet": &certificate.DelegationError{},
+		"signature of the network": &certificate.SignatureError{Err: errors.New("x")},
+		"authenticity of the x":    errors.New("y"),
+	} {
+		if p := Of(&lightclient.VerificationError{What: "x", Err: err}); p.Check != want {
+			t.Errorf("%v: %q, want %q", err, p.Check, want)
 		}
 	}
 }

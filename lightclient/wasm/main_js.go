@@ -7,12 +7,14 @@
 // porticoReady and then answers calls for as long as its worker or page lives:
 //
 //	configure({rootKey: Uint8Array, host: string})  the key to believe, DER, and the origin to ask
-//	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array}): Promise
+//	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array,
+//	    early?: {body: Uint8Array, answer: Promise<{status, body: Uint8Array}>}}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, reason}
+//	    or a rejection with {status, title, text, next, check, reason, retry, failed}; failed as in checkOf
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
 //	stats(): {requests, refused}
+//	connect({host, rootKey, identity?, timeoutMs?})   a connection of its own, for the package of web/ts/client
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
@@ -41,6 +43,7 @@ func main() {
 		"isPrincipal":       js.FuncOf(isPrincipal),
 		"verifyCertificate": js.FuncOf(c.verifyCertificate),
 		"stats":             js.FuncOf(c.stats),
+		"connect":           js.FuncOf(connect),
 	})
 	js.Global().Call("porticoReady")
 	select {}
@@ -103,7 +106,10 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 		if err != nil {
 			c.refused++
 			p := problem.Of(err)
-			return nil, map[string]any{"status": p.Status, "title": p.Title, "text": p.Text, "reason": p.Reason}
+			return nil, map[string]any{
+				"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
+				"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
+			}
 		}
 		return out, nil
 	})
@@ -120,7 +126,7 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 	var waited time.Duration
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), waiting{}, &waited), requestTimeout)
 	started := time.Now()
-	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
+	resp, err := c.client.HTTPRequest(withEarly(ctx, request), id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
 		cancel()
 		return nil, err
@@ -143,13 +149,19 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 }
 
 func requestOf(v js.Value) *asset.Request {
-	r := &asset.Request{Method: v.Get("method").String(), URL: v.Get("url").String(), Body: bytesOf(v.Get("body"))}
-	headers := v.Get("headers")
-	for i := range headers.Length() {
-		h := headers.Index(i)
-		r.Headers = append(r.Headers, asset.Header{Name: h.Index(0).String(), Value: h.Index(1).String()})
+	return &asset.Request{
+		Method: v.Get("method").String(), URL: v.Get("url").String(),
+		Headers: headerList(v.Get("headers")), Body: bytesOf(v.Get("body")),
 	}
-	return r
+}
+
+func headerList(v js.Value) []asset.Header {
+	out := make([]asset.Header, v.Length())
+	for i := range out {
+		h := v.Index(i)
+		out[i] = asset.Header{Name: h.Index(0).String(), Value: h.Index(1).String()}
+	}
+	return out
 }
 
 func headersOf(headers []asset.Header) []any {

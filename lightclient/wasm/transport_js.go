@@ -26,6 +26,9 @@ func (t *transport) Post(ctx context.Context, path string, body []byte) (status 
 		started := time.Now()
 		defer func() { *total += time.Since(started) }()
 	}
+	if status, reply, ok := earlyAnswer(ctx, body); ok {
+		return status, reply, nil
+	}
 	abort := js.Global().Get("AbortController").New()
 	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
 	defer stop()

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -17,9 +18,6 @@ import (
 
 //go:embed status.html
 var statusHTML string
-
-//go:embed status.css
-var statusCSS []byte
 
 // inspectTimeout is how long a page waits for the node's loop.
 const inspectTimeout = 2 * time.Second
@@ -41,22 +39,26 @@ func (r *Replica) inspect() (s replica.Status, ok bool) {
 	return s, false
 }
 
-// Pages is the handler of the status page at /, and of metrics in the format of Prometheus
-// at /metrics. They are for who runs the replica, and not meant for the public.
-func (r *Replica) Pages() http.Handler {
+// Pages is the handler of the status page at /, of the documents /status.json (Figures) and
+// /canisters.json (CanisterList), and of metrics in the format of Prometheus at /metrics. They
+// are for who runs the replica, and not meant for the public: lists of canisters show what only
+// controllers may see of them. style is the style sheet of the page.
+func (r *Replica) Pages(style string) http.Handler {
 	page := template.Must(template.New("status").Parse(statusHTML))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status.json", r.serveFigures)
+	mux.HandleFunc("GET /canisters.json", r.serveCanisters)
 	mux.HandleFunc("GET /status.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		_, _ = w.Write(statusCSS)
+		_, _ = io.WriteString(w, style)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'")
 		if err := page.Execute(w, r.page(time.Now())); err != nil {
 			r.cfg.Log.Warn("the status page", "error", err)
 		}
@@ -66,15 +68,11 @@ func (r *Replica) Pages() http.Handler {
 
 // statusPage is what the status page shows.
 type statusPage struct {
-	Version, Now, Short, Node, Subnet, State, Up, Root string
-	Healthy                                            bool
-	Member, Members, Faults                            int
-	Heights                                            replica.Status
-	Rate                                               float64
-	CatchUp                                            types.Height
-	Calls, Checking, Validated, Unvalidated            int
-	Applied                                            uint64
-	Peers                                              []peerOnPage
+	Figures
+	Now, Short, Up                   string
+	Checking, Validated, Unvalidated int
+	Applied                          uint64
+	Peers                            []peerOnPage
 }
 
 type peerOnPage struct {
@@ -90,27 +88,10 @@ type channelOnPage struct {
 }
 
 func (r *Replica) page(now time.Time) statusPage {
-	s, answered := r.inspect()
-	members := &r.cfg.Records.Subnet
-	member, _ := members.Member(r.self.ID)
-	h := r.metrics.current()
+	s, _ := r.inspect()
 	p := statusPage{
-		Version: Version, Now: now.UTC().Format(time.DateTime) + " UTC", Short: short(r.self.ID), Node: r.self.ID.String(), Subnet: members.ID.String(),
-		Member: int(member), Members: len(members.Members), Faults: types.Faults(len(members.Members)),
-		Up: now.Sub(r.opened).Round(time.Second).String(), Root: fmt.Sprintf("%x", h.root),
-		Heights: s, Rate: r.metrics.rate(now), CatchUp: s.CatchUp, Calls: s.Calls, Checking: s.Checking,
-		Validated: s.Validated, Unvalidated: s.Unvalidated, Applied: r.store.Applied(),
-	}
-	p.Healthy = answered && r.Status().Healthy
-	switch {
-	case !answered:
-		p.State = "The node does not answer: it has stopped, or has very much to do."
-	case p.Heights.Lost:
-		p.Healthy, p.State = false, "Left behind: it was away for so long that its peers no longer keep the blocks that it needs next."
-	case !p.Healthy:
-		p.State = "Starting: no state was certified since the start."
-	default:
-		p.State = "Running"
+		Figures: r.figures(now), Now: now.UTC().Format(time.DateTime) + " UTC", Short: short(r.self.ID), Up: now.Sub(r.opened).Round(time.Second).String(),
+		Checking: s.Checking, Validated: s.Validated, Unvalidated: s.Unvalidated, Applied: r.store.Applied(),
 	}
 	for _, st := range r.transport.Stats() {
 		peer := peerOnPage{Node: st.Peer.String(), Address: r.cfg.Records.Node(st.Peer).Peers, Connected: st.Connected, Sessions: st.Sessions}

@@ -65,7 +65,7 @@ func TestAReplicaWithoutACertifiedStateSaysSo(t *testing.T) {
 	if n.Status().Healthy {
 		t.Error("it is healthy")
 	}
-	body, err := io.ReadAll(get(t, n.Pages(), "/", 0).Body)
+	body, err := io.ReadAll(get(t, n.Pages(""), "/", 0).Body)
 	if err != nil || !strings.Contains(string(body), "Starting") {
 		t.Errorf("the status page does not say that it is starting: %v\n%s", err, body)
 	}
@@ -75,7 +75,7 @@ func TestPagesShowTheNodeAndItsFigures(t *testing.T) {
 	s := startSubnet(t, 4, testInterval)
 	n := s.nodes[2]
 	increment(t, n, installCounter(t, n))
-	body, err := io.ReadAll(get(t, n.Pages(), "/", 0).Body)
+	body, err := io.ReadAll(get(t, n.Pages(""), "/", 0).Body)
 	if err != nil {
 		t.Fatal(err)
 	}

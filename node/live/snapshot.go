@@ -13,33 +13,48 @@ import (
 	"portico/node/types"
 )
 
-// metadata makes the labels of modules' custom sections, once for each module.
+// metadata describes modules, each once.
 type metadata struct {
 	executor *execution.Executor
 	mu       sync.Mutex
-	sections map[types.Hash]*tree.Trie
+	modules  map[types.Hash]module
 }
 
-// maxCachedSections bounds the cache; beyond it, it begins anew.
-const maxCachedSections = 10_000
+// module is what is shown of a module.
+type module struct {
+	sections *tree.Trie // the labels of its custom sections
+	web      bool       // it answers HTTP requests
+}
 
+// maxDescribed bounds the cache; beyond it, it begins anew.
+const maxDescribed = 10_000
+
+// of are the labels of a module's custom sections.
 func (m *metadata) of(id types.CanisterID, code *state.Code) *tree.Trie {
+	return m.describe(id, code).sections
+}
+
+func (m *metadata) describe(id types.CanisterID, code *state.Code) module {
 	m.mu.Lock()
-	t, ok := m.sections[code.ModuleHash]
+	d, ok := m.modules[code.ModuleHash]
 	m.mu.Unlock()
 	if ok {
-		return t
+		return d
 	}
-	for _, s := range m.executor.Module(id, code).Info().Custom {
-		t = t.With(s.Name, tree.Leaf(s.Content))
+	info := m.executor.Module(id, code).Info()
+	for _, s := range info.Custom {
+		d.sections = d.sections.With(s.Name, tree.Leaf(s.Content))
+	}
+	for _, method := range info.Methods {
+		d.web = d.web || method.Name == "http_request"
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.sections) >= maxCachedSections {
-		clear(m.sections)
+	if len(m.modules) >= maxDescribed {
+		clear(m.modules)
 	}
-	m.sections[code.ModuleHash] = t
-	return t
+	m.modules[code.ModuleHash] = d
+	return d
 }
 
 // snapshot is a certified state.

@@ -123,7 +123,7 @@ func (s *States) open() (err error) {
 		Subnet: s.subnet, Engine: engine, Memories: s.memories, Residency: residency(), Parallel: parallel, Limits: s.cfg.Limits, QueryDeadline: queryDeadline,
 	})
 	s.machine = &messaging.Machine{Subnet: s.subnet, Executor: s.executor, Parallel: parallel}
-	s.metadata = &metadata{executor: s.executor, sections: map[types.Hash]*tree.Trie{}}
+	s.metadata = &metadata{executor: s.executor, modules: map[types.Hash]module{}}
 	return s.load()
 }
 

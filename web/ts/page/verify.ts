@@ -42,7 +42,7 @@ function show(a: Account): void {
     ["Network's public key", a.rootKey],
     ["Light client", `SHA-256 ${a.wasmHash}`],
   ]));
-  document.querySelector("#loads-title")?.removeAttribute("hidden");
+  document.querySelector("#loads-section")?.removeAttribute("hidden");
   document.querySelector("#loads")?.replaceChildren(...a.loads.map(details));
 }
 
@@ -69,6 +69,7 @@ function details(l: Load): HTMLElement {
 
 function verdict(l: Load): [string, string] {
   if (l.problem) return [l.problem.title, "bad"];
+  if (l.keptMs !== undefined) return ["Kept from before", "bad"];
   return l.report?.certified ? ["Verified", "good"] : ["Not certified", "bad"];
 }
 

@@ -29,6 +29,8 @@ export interface Problem {
   title: string;
   text: string;
   reason: string;
+  /** Which check failed, in one word as @portico/client names them. */
+  failed?: string;
 }
 
 /** One answered request. */
@@ -45,6 +47,8 @@ export interface Load {
   bytes: number;
   report?: Report;
   problem?: Problem;
+  /** Set if the network could not be reached: the age of the certificate of what was shown instead. */
+  keptMs?: number;
 }
 
 /** The worker's answer to the verification page. */
