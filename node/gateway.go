@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 
 	"portico/gateway"
@@ -48,7 +49,8 @@ type gatewayConfig struct {
 	rootKey   []byte   // DER
 	domains   []string
 	aliases   host.Aliases
-	workerDir string // "" for none
+	workerDir string       // "" for none
+	home      http.Handler // of the bare domains; nil for a plain page
 }
 
 // runGateway serves until the context ends.
@@ -58,7 +60,7 @@ func runGateway(ctx context.Context, cfg gatewayConfig) error {
 		worker = os.DirFS(cfg.workerDir)
 	}
 	handler, err := gateway.New(gateway.Config{
-		Domains: cfg.domains, Aliases: cfg.aliases, Replicas: cfg.replicas, RootKey: cfg.rootKey, Worker: worker, Log: slog.Default(),
+		Domains: cfg.domains, Aliases: cfg.aliases, Replicas: cfg.replicas, RootKey: cfg.rootKey, Worker: worker, Home: cfg.home, Log: slog.Default(),
 	})
 	if err != nil {
 		return errors.Join(err, cfg.listener.Close())

@@ -8,17 +8,21 @@
 // without a mark it answers honestly again. POST /renew?seed=X sets up another
 // network with other keys in the place of the first. GET /certificates?n=N gives N distinct
 // certificates in base64, each made by the root subnet alone and by another one
-// under a delegation, and the root key.
+// under a delegation, and the root key. On the bare domain is the start page of a
+// network that is made up: POST /network?away=N takes N of its replicas away, few=true its
+// canisters; feed=off ends its feed, feed=on begins another.
 package main
 
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -31,6 +35,8 @@ import (
 	"portico/gateway/testsite"
 	"portico/lightclient/asset"
 	"portico/lightclient/fakenet"
+	"portico/lightclient/principal"
+	"portico/web/dashboard"
 )
 
 func main() {
@@ -44,7 +50,7 @@ func run() error {
 	if len(os.Args) != 2 {
 		return fmt.Errorf("usage: testserver FOLDER")
 	}
-	b := &bench{worker: os.DirFS(os.Args[1])}
+	b := &bench{worker: os.DirFS(os.Args[1]), network: &demo{}}
 	if err := b.setUp("test"); err != nil {
 		return err
 	}
@@ -52,6 +58,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	b.startFeed()
 	go func() { _ = http.Serve(front, b.handler()) }()
 	site := b.site.Load()
 	err = json.NewEncoder(os.Stdout).Encode(map[string]any{
@@ -71,6 +78,31 @@ type bench struct {
 	site    atomic.Pointer[testsite.Site]
 	gateway atomic.Pointer[http.Handler]
 	mark    atomic.Pointer[string]
+	network *demo
+	home    atomic.Pointer[dashboard.Dashboard]
+	stop    func() // ends the feed of home
+}
+
+// startFeed puts a start page in the place of the one before.
+func (b *bench) startFeed() {
+	d := dashboard.New(dashboard.Config{
+		Source: b.network, RootKey: b.site.Load().RootKey(), Domain: "localhost", Script: dashboard.ReadScript(b.worker), Log: slog.New(slog.DiscardHandler),
+		Subnets: []dashboard.Subnet{{
+			ID: principal.SelfAuthenticating([]byte("subnet")).String(), Type: "application", Nodes: 4, Faults: 1,
+			First: principal.Canister(0).String(), Last: principal.Canister(0x3f_ffff).String(),
+		}},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.Run(ctx)
+	}()
+	b.stop = func() {
+		cancel()
+		<-ended
+	}
+	b.home.Store(d)
 }
 
 // setUp makes a network with keys of its own and a gateway before it.
@@ -93,6 +125,7 @@ func (b *bench) setUp(seed string) error {
 		Replicas: []string{"http://" + replica.Addr().String()},
 		RootKey:  site.RootKey(),
 		Worker:   b.worker,
+		Home:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.home.Load().ServeHTTP(w, r) }),
 	})
 	if err != nil {
 		return err
@@ -113,6 +146,18 @@ func (b *bench) handler() http.Handler {
 	mux.HandleFunc("POST /renew", func(w http.ResponseWriter, r *http.Request) {
 		if err := b.setUp(r.URL.Query().Get("seed")); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	mux.HandleFunc("POST /network", func(_ http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		n, _ := strconv.ParseInt(q.Get("away"), 10, 64)
+		b.network.away.Store(n)
+		b.network.few.Store(q.Get("few") == "true")
+		switch q.Get("feed") {
+		case "off":
+			b.stop()
+		case "on":
+			b.startFeed()
 		}
 	})
 	mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
@@ -148,13 +193,17 @@ func pages() map[string]testsite.Page {
 		return append([]asset.Header{{Name: "content-type", Value: k}}, more...)
 	}
 	const index = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Sample</title><link rel="stylesheet" href="/style.css">
+<html lang="en"><meta charset="utf-8"><title>Sample</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
 <h1>A certified page</h1><p id="counter"></p><p id="large"></p><script src="/script.js"></script>`
 	const script = `(async () => {
   document.querySelector('#counter').textContent = await (await fetch('/counter', {method: 'POST', body: 'x'})).text();
   document.querySelector('#large').textContent = (await (await fetch('/large')).arrayBuffer()).byteLength;
 })();`
+	const panel = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>With a panel</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
+<main><h1>A page with a panel</h1><p>It has a button in its corner.</p></main><script src="/_portico/panel.js" defer></script>`
 	return map[string]testsite.Page{
+		"/panel":     {Headers: kind("text/html"), Body: []byte(panel)},
 		"/":          {Headers: kind("text/html", asset.Header{Name: "x-motto", Value: "certified too"}, asset.Header{Name: "set-cookie", Value: "flavour=plain; Path=/; SameSite=Lax"}), Body: []byte(index)},
 		"/style.css": {Headers: kind("text/css"), Body: []byte("h1 { color: rgb(1, 2, 3) }")},
 		"/script.js": {Headers: kind("text/javascript"), Body: []byte(script)},

@@ -3,7 +3,7 @@
 //
 //   node web/ts/build.mjs [--quick] [folder]        (default: bin/worker)
 //
-// The folder then has sw.js, page.js, client.wasm and client.wasm.br.
+// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -31,7 +31,9 @@ const common = {
   logLevel: "warning",
 };
 await build({ ...common, entryPoints: ["worker/sw.ts"], outfile: join(out, "sw.js") });
-await build({ ...common, entryPoints: ["page/page.ts"], outfile: join(out, "page.js") });
+for (const page of ["page", "panel", "network"]) {
+  await build({ ...common, entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
+}
 
 const wasm = join(out, "client.wasm");
 const built = join(out, "built.wasm");

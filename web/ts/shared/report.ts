@@ -27,8 +27,12 @@ export interface Report {
 export interface Problem {
   status: number;
   title: string;
+  /** The check that an answer failed, such as "signature of the network". */
+  check?: string;
   text: string;
   reason: string;
+  /** Which check failed, in one word as @portico/client names them. */
+  failed?: string;
 }
 
 /** One answered request. */
@@ -45,6 +49,8 @@ export interface Load {
   bytes: number;
   report?: Report;
   problem?: Problem;
+  /** Set if the network could not be reached: the age of the certificate of what was shown instead. */
+  keptMs?: number;
 }
 
 /** The worker's answer to the verification page. */
@@ -52,6 +58,8 @@ export interface Account {
   canister: string;
   rootKey: string;
   wasmHash: string;
+  /** What else can be compared, such as hashes of the worker and of what it was built from. */
+  hashes?: [name: string, value: string][];
   /** Newest first. */
   loads: Load[];
 }
