@@ -194,8 +194,10 @@ func next(earlier beat, replicas []Replica, since time.Duration) beat {
 			b.Height, b.Blocks, b.Canisters = r.Certified, r.Blocks, r.Canisters
 		}
 	}
-	if b.Alive == 0 { // what was known last is not known to have changed
-		b.Height, b.Canisters, b.messages = earlier.Height, earlier.Canisters, earlier.messages
+	// The network does not go back: whoever was ahead is away, and comes back.
+	b.Height, b.messages = max(b.Height, earlier.Height), max(b.messages, earlier.messages)
+	if b.Alive == 0 {
+		b.Canisters = earlier.Canisters
 	}
 	if earlier.messages > 0 && b.messages > earlier.messages {
 		b.Rate = float64(b.messages-earlier.messages) / since.Seconds()

@@ -29,6 +29,14 @@ func cycles(decimal string) string {
 	return decimal
 }
 
+// known is a text about a replica that has answered, and a dash about one that has not.
+func (r *Replica) known(text string) string {
+	if r.Version == "" {
+		return "–"
+	}
+	return text
+}
+
 func size(bytes uint64) string {
 	const kib, mib, gib = 1 << 10, 1 << 20, 1 << 30
 	switch {

@@ -8,6 +8,6 @@ export function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = 
 }
 
 /** The items of a definition list. */
-export function pairs(facts: [name: string, value: string][]): HTMLElement[] {
+export function pairs(facts: [name: string, value: Node | string][]): HTMLElement[] {
   return facts.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]);
 }

@@ -82,7 +82,7 @@ function build(): void {
   more.href = "/_portico/verify";
   const dialog = make(
     "dialog", "", make("div", "top", title, close), summary, facts, list, make("p", "", more),
-    make("p", "quiet", "A site can draw a panel like this one itself. The page behind the link is not part of the site."),
+    make("p", "quiet", "A site can draw a panel like this one itself. The page behind the link is not made by the site."),
   );
   dialog.setAttribute("aria-labelledby", title.id);
   root.append(button, dialog);
@@ -105,7 +105,7 @@ function build(): void {
     const loads = ofThisPage(a.loads);
     const [text, kind] = loads.length > 0 ? summaryOf(loads) : forgotten;
     say(kind === "good" ? "Verified in this browser" : kind === "warn" ? "Partly verified" : kind === "bad" ? "Not all verified" : "What was verified", text, kind);
-    facts.replaceChildren(...pairs([["Canister", a.canister], ["Network's public key", `${a.rootKey.slice(-24)} (its end)`]]));
+    facts.replaceChildren(...pairs([["Canister", make("code", "", a.canister)], ["Network's public key", make("code", "", `…${a.rootKey.slice(-24)}`)]]));
     showLoads(list, loads);
   };
   document.body.append(host);

@@ -3,7 +3,7 @@
 import type { Account } from "../shared/report.ts";
 import { keepShowing } from "./account.ts";
 import { summaryOf } from "./checks.ts";
-import { pairs } from "./dom.ts";
+import { make, pairs } from "./dom.ts";
 import { showLoads } from "./load.ts";
 
 export function showAccount(): void {
@@ -18,15 +18,17 @@ function noClient(): void {
   summarize("No light client is installed for this site in this browser. What it shows was verified by the gateway alone.", "bad");
 }
 
+const code = (text: string) => make("code", "", text);
+
 function show(a: Account): void {
   summarize(...summaryOf(a.loads));
   document.querySelector("#facts")?.replaceChildren(
     ...pairs([
-      ["Canister", a.canister],
-      ["Subnet", a.loads.find((l) => l.report?.subnet)?.report?.subnet ?? "unknown yet"],
-      ["Network's public key", a.rootKey],
-      ["Light client", `SHA-256 ${a.wasmHash}`],
-      ...(a.hashes ?? []),
+      ["Canister", code(a.canister)],
+      ["Subnet", code(a.loads.find((l) => l.report?.subnet)?.report?.subnet ?? "unknown yet")],
+      ["Network's public key", code(a.rootKey)],
+      ["Light client", code(`SHA-256 ${a.wasmHash}`)],
+      ...(a.hashes ?? []).map(([name, value]): [string, Node] => [name, code(value)]),
     ]),
   );
   document.querySelector("#loads-section")?.removeAttribute("hidden");
