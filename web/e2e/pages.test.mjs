@@ -145,7 +145,7 @@ describe("pages", { skip }, () => {
         assert.equal(overflow, 0, "the page is wider than the window");
         const complaints = page.complaints.filter((c) => !(name.match(/^error|verify-open/) && expected.test(c)));
         assert.deepEqual(complaints, []);
-        await checkKeyboard(page);
+        if (colorScheme === "light") await checkKeyboard(page); // colours change nothing about it
       });
     }
   }

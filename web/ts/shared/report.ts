@@ -29,6 +29,8 @@ export interface Problem {
   title: string;
   /** The check that an answer failed, such as "signature of the network". */
   check?: string;
+  /** What a person can do about it. */
+  next?: string;
   text: string;
   reason: string;
   /** Which check failed, in one word as @portico/client names them. */
