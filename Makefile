@@ -40,14 +40,14 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-sample: deps assets ## the sample dapp
-	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm
+sample: deps assets worker ## the sample dapp
+	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
 FORCE:
 
 test: build worker sample chromium ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
 screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
@@ -84,6 +84,7 @@ bench: build worker sample chromium ## the figures in the README, beside those o
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-page.mjs
+	$(NODE) web/sync/bench.mjs
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -123,7 +123,12 @@ const (
 	maxCached = 1024
 )
 
-func (c *Client) expiry() time.Time { return c.now().Add(ingressExpiry) }
+// expiryStep is what expiries are whole multiples of since 1970, so that a query
+// made twice within it is the same byte for byte: by a worker that sends it before
+// this client has started, and for caches on the way.
+const expiryStep = 10 * time.Second
+
+func (c *Client) expiry() time.Time { return c.now().Add(ingressExpiry).Truncate(expiryStep) }
 
 // ReadState reads paths of the system state tree of the subnet that hosts a
 // canister. The certificate is verified for the canister.

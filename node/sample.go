@@ -155,7 +155,13 @@ func (p *deployment) upload(canister principal.ID, site fs.FS, env map[string]st
 	}
 }
 
+// store stores an asset; a key that ends in .gz stands for the gzip encoding of the
+// asset without that ending.
 func (p *deployment) store(canister principal.ID, key string, content []byte) {
+	encoding := "identity"
+	if plain, ok := strings.CutSuffix(key, ".gz"); ok {
+		key, encoding = plain, "gzip"
+	}
 	kind, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(key)), ";")
 	if kind == "" {
 		kind = "application/octet-stream"
@@ -166,5 +172,5 @@ func (p *deployment) store(canister principal.ID, key string, content []byte) {
 		Encoding string  `candid:"content_encoding"`
 		Content  []byte  `candid:"content"`
 		SHA256   *[]byte `candid:"sha256"`
-	}{key, kind, "identity", content, nil})
+	}{key, kind, encoding, content, nil})
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -58,4 +61,40 @@ func (d *demo) Canisters(_ context.Context, after string) (dashboard.Canisters, 
 		out.Items = append(out.Items, c)
 	}
 	return out, nil
+}
+
+// startFeed puts a start page in the place of the one before.
+func (b *bench) startFeed() {
+	d := dashboard.New(dashboard.Config{
+		Source: b.network, RootKey: b.site.Load().RootKey(), Domain: "localhost", Script: dashboard.ReadScript(b.worker), Log: slog.New(slog.DiscardHandler),
+		Subnets: []dashboard.Subnet{{
+			ID: principal.SelfAuthenticating([]byte("subnet")).String(), Type: "application", Nodes: 4, Faults: 1,
+			First: principal.Canister(0).String(), Last: principal.Canister(0x3f_ffff).String(),
+		}},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.Run(ctx)
+	}()
+	b.stop = func() {
+		cancel()
+		<-ended
+	}
+	b.home.Store(d)
+}
+
+// steerNetwork changes the network as a request asks.
+func (b *bench) steerNetwork(_ http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	n, _ := strconv.ParseInt(q.Get("away"), 10, 64)
+	b.network.away.Store(n)
+	b.network.few.Store(q.Get("few") == "true")
+	switch q.Get("feed") {
+	case "off":
+		b.stop()
+	case "on":
+		b.startFeed()
+	}
 }

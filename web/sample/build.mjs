@@ -1,7 +1,8 @@
 // Builds the sample dapp into a folder that "portico up --sample" deploys:
-// backend.wasm (Motoko, compiled as moc does by default), assets.wasm.gz, and site/.
+// backend.wasm (Motoko, compiled as moc does by default), assets.wasm.gz, and site/
+// with the light client of @portico/client, as web/ts/build.mjs built it into PACKAGE.
 //
-//   node web/sample/build.mjs OUTPUT ASSETS_WASM
+//   node web/sample/build.mjs OUTPUT ASSETS_WASM PACKAGE
 import { mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -9,9 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
-const [output, assetsWasm] = process.argv.slice(2);
-if (!output || !assetsWasm) {
-  console.error('usage: node web/sample/build.mjs OUTPUT ASSETS_WASM');
+const [output, assetsWasm, packageFolder] = process.argv.slice(2);
+if (!output || !assetsWasm || !packageFolder) {
+  console.error('usage: node web/sample/build.mjs OUTPUT ASSETS_WASM PACKAGE');
   process.exit(2);
 }
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -29,6 +30,8 @@ await writeFile(path.join(output, 'assets.wasm.gz'), gzipSync(await readFile(ass
 for (const name of ['index.html', 'style.css']) {
   await copyFile(path.join(here, 'site', name), path.join(output, 'site', name));
 }
+// A file *.gz is the gzip encoding of the asset without that ending.
+await writeFile(path.join(output, 'site', 'client.wasm.gz'), gzipSync(await readFile(path.join(packageFolder, 'client.wasm')), { level: 9 }));
 await build({
   entryPoints: [path.join(here, 'site', 'app.ts')],
   outfile: path.join(output, 'site', 'app.js'),
@@ -36,5 +39,6 @@ await build({
   minify: true,
   format: 'esm',
   target: 'es2022',
+  alias: { '@portico/client': path.resolve(packageFolder, 'index.js') },
   logLevel: 'warning',
 });

@@ -1,39 +1,29 @@
 // Builds the service worker, the script of the gateway's pages and the light
 // client into one folder, which the gateway serves:
 //
-//   node web/ts/build.mjs [--quick] [folder]        (default: bin/worker)
+//   node web/ts/build.mjs [--quick] [--root-key HEX] [folder]        (default: bin/worker)
 //
-// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br.
+// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br, and in package/
+// the npm package of web/ts/client. Worker and package carry the hash of client.wasm
+// and run no other; with --root-key the worker believes no other network either.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
-const quick = process.argv.includes("--quick");
-const out = resolve(process.argv.slice(2).find((a) => a !== "--quick") ?? join(root, "bin/worker"));
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, "root-key": { type: "string", default: "" } },
+});
+const out = resolve(positionals[0] ?? join(root, "bin/worker"));
 mkdirSync(out, { recursive: true });
-
-const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
-const common = {
-  bundle: true,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  legalComments: "none",
-  loader: { ".css": "text" },
-  alias: { wasm_exec: join(goroot, "lib/wasm/wasm_exec.js") },
-  absWorkingDir: here,
-  logLevel: "warning",
-};
-await build({ ...common, entryPoints: ["worker/sw.ts"], outfile: join(out, "sw.js") });
-for (const page of ["page", "panel", "network"]) {
-  await build({ ...common, entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
-}
 
 const wasm = join(out, "client.wasm");
 const built = join(out, "built.wasm");
@@ -43,11 +33,50 @@ const before = existsSync(wasm) ? readFileSync(wasm) : undefined;
 go(["build", "-trimpath", "-ldflags", "-s -w", "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
 go(["run", "portico/lightclient/wasm/trim", built, wasm]);
 rmSync(built);
+const plain = readFileSync(wasm);
+
+// The scripts come after the light client, whose hash they carry.
+const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
+const common = {
+  bundle: true,
+  minify: true,
+  target: "es2022",
+  legalComments: "none",
+  loader: { ".css": "text" },
+  alias: { wasm_exec: join(goroot, "lib/wasm/wasm_exec.js") },
+  define: {
+    LIGHT_CLIENT: JSON.stringify(createHash("sha256").update(plain).digest("hex")),
+    ROOT_KEY: JSON.stringify(flags["root-key"].toLowerCase()),
+  },
+  absWorkingDir: here,
+  logLevel: "warning",
+};
+await build({ ...common, format: "iife", entryPoints: ["worker/sw.ts"], outfile: join(out, "sw.js") });
+for (const page of ["page", "panel", "network"]) {
+  await build({ ...common, format: "iife", entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
+}
+
+// The package, with its types.
+const pack = join(out, "package");
+mkdirSync(pack, { recursive: true });
+await build({ ...common, format: "esm", minify: false, entryPoints: ["client/index.ts"], outfile: join(pack, "index.js") });
+execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "client", "--noEmit", "false", "--emitDeclarationOnly", "--outDir", join(pack, "types")], {
+  cwd: here,
+  stdio: ["ignore", "inherit", "inherit"],
+});
+// Readers of the types have neither Go's glue nor the sources.
+for (const name of readdirSync(join(pack, "types"), { recursive: true })) {
+  if (!name.endsWith(".d.ts")) continue;
+  const file = join(pack, "types", name);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^import "wasm_exec";\n/m, "").replaceAll(/(from|import\() ?"(\.[^"]*)\.ts"/g, '$1 "$2.js"'));
+}
+for (const name of ["package.json", "README.md"]) copyFileSync(join(here, "client", name), join(pack, name));
+copyFileSync(wasm, join(pack, "client.wasm"));
+
 // The best compression takes half a minute, a quick one is enough for tests.
 const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN, BROTLI_PARAM_SIZE_HINT } = constants;
-const plain = readFileSync(wasm);
 const compressed = wasm + ".br";
 if (!before?.equals(plain) || !existsSync(compressed)) {
-  const params = { [BROTLI_PARAM_QUALITY]: quick ? 5 : 11, [BROTLI_PARAM_LGWIN]: 22, [BROTLI_PARAM_SIZE_HINT]: plain.length };
+  const params = { [BROTLI_PARAM_QUALITY]: flags.quick ? 5 : 11, [BROTLI_PARAM_LGWIN]: 22, [BROTLI_PARAM_SIZE_HINT]: plain.length };
   writeFileSync(compressed, brotliCompressSync(plain, { params }));
 }

@@ -20,5 +20,5 @@ export const config = (): Config => globalThis.PORTICO;
 export const hex = (b: ArrayBuffer | Uint8Array<ArrayBuffer>): string =>
   Array.from(new Uint8Array(b), (x) => x.toString(16).padStart(2, "0")).join("");
 
-export const unhex = (s: string): Uint8Array =>
+export const unhex = (s: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(s.match(/../g) ?? [], (x) => parseInt(x, 16));

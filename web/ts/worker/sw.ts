@@ -3,22 +3,38 @@
 // origin, it asks the canister for through the network's API, verifies, and only
 // then hands to the page. The API itself and what belongs to the gateway go past it.
 
-import { type Account, askForAccount, type Load } from "../shared/report.ts";
+import { type Account, askForAccount, type Load, type Problem } from "../shared/report.ts";
 import { acceptEncoding, responseOf } from "./answer.ts";
-import { cacheName, client, isRunning } from "./client.ts";
+import { type Asset, type AssetRequest, canister, type Client, client, dropOldPrograms, isRunning, stored } from "./client.ts";
 import { config } from "./config.ts";
+import { earlyQuery } from "./early.ts";
 import { journal, record } from "./journal.ts";
+import { dropForeign, keep, keptAnswer, marked } from "./kept.ts";
 import { problemOf, problemResponse } from "./problem.ts";
+import { answerRange, wantedRange } from "./ranges.ts";
 
 declare const self: ServiceWorkerGlobalScope;
 
+// The browser wakes this worker because it needs it, so the light client starts
+// before the event arrives. Whoever needs it sees why it could not.
+client().catch(() => {});
+
+interface RouterRule {
+  condition: { urlPattern: string };
+  source: "network";
+}
+
 self.addEventListener("install", (e) => {
+  // Newer browsers need not even ask this worker about what goes past it.
+  const rules = ["/api/*", "/_portico/*"].map((path): RouterRule => ({ condition: { urlPattern: path }, source: "network" }));
+  e.waitUntil((e as ExtendableEvent & { addRoutes?(rules: RouterRule[]): Promise<void> }).addRoutes?.(rules) ?? Promise.resolve());
   // A worker that cannot start the light client must not take over.
   e.waitUntil(client().then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (e) => {
-  e.waitUntil(dropOldPrograms().then(() => self.clients.claim()));
+  e.waitUntil(self.clients.claim());
+  e.waitUntil(stored.then(dropOldPrograms).then(dropForeign));
 });
 
 self.addEventListener("fetch", (e) => {
@@ -46,8 +62,8 @@ function goesPast(request: Request, url: URL): boolean {
 
 async function answer(e: FetchEvent, url: URL): Promise<Response> {
   const { request } = e;
+  const isPage = request.mode === "navigate";
   const started = performance.now();
-  const wasRunning = isRunning();
   const load: Load = {
     at: Date.now(),
     method: request.method,
@@ -57,33 +73,53 @@ async function answer(e: FetchEvent, url: URL): Promise<Response> {
     status: 0,
     bytes: 0,
   };
-  let canister = config().canister ?? "";
   let response: Response;
+  let asked: AssetRequest | undefined;
   try {
+    asked = await assetRequest(request, url);
+    const range = request.method === "GET" ? wantedRange(request.headers.get("range")) : undefined;
+    if (!isRunning()) {
+      if (asked.body === null && !range) asked.early = earlyQuery(asked);
+      await client();
+      load.bootMs = performance.now() - started;
+    }
     const running = await client();
-    canister = running.canister;
-    if (!wasRunning) load.bootMs = performance.now() - started;
-    const asset = await running.fetchAsset({
-      canister,
-      // HEAD is GET without the body, and canisters certify their answers to GET.
-      method: request.method === "HEAD" ? "GET" : request.method,
-      url: load.url,
-      headers: headersOf(request, url),
-      body: request.body === null && request.method === "GET" ? null : new Uint8Array(await request.arrayBuffer()),
-    });
+    const shown = range && (await ranged(running, asked, range, request));
+    const asset = shown?.asset ?? (await running.fetchAsset(range ? withoutRange(asked) : asked));
     load.report = asset.report;
     load.bytes = asset.body.length;
-    response = await responseOf(asset, url, request.method);
+    response = shown?.response ?? (await responseOf(asset, url, request.method));
+    if (!range) e.waitUntil(keep(asked, asset).catch(() => {})); // there may be no room
+    e.waitUntil(running.save());
   } catch (thrown) {
-    load.problem = problemOf(thrown);
-    response = problemResponse(load.problem, canister, request.mode === "navigate");
-    // A local network that was set up anew has another key, which comes with the
-    // next worker. The browser would look for it by itself, but takes its time.
-    if (request.mode === "navigate") e.waitUntil(self.registration.update().catch(() => {}));
+    const kept = asked && isUnreachable(thrown) ? await client().then((c) => keptAnswer(c, asked!)).catch(() => undefined) : undefined;
+    if (kept) {
+      load.report = kept.asset.report;
+      load.bytes = kept.asset.body.length;
+      load.keptMs = kept.ageMs;
+      response = marked(await responseOf(kept.asset, url, request.method), kept.ageMs, isPage);
+    } else {
+      load.problem = problemOf(thrown);
+      response = problemResponse(load.problem, canister, isPage);
+      // A local network that was set up anew has another key, which comes with the
+      // next worker. The browser would look for it by itself, but takes its time.
+      if (isPage) e.waitUntil(self.registration.update().catch(() => {}));
+    }
   }
   load.status = response.status;
   e.waitUntil(record(load));
   return response;
+}
+
+async function assetRequest(request: Request, url: URL): Promise<AssetRequest> {
+  return {
+    canister,
+    // HEAD is GET without the body, and canisters certify their answers to GET.
+    method: request.method === "HEAD" ? "GET" : request.method,
+    url: url.pathname + url.search,
+    headers: headersOf(request, url),
+    body: request.method === "GET" || request.method === "HEAD" ? null : new Uint8Array(await request.arrayBuffer()),
+  };
 }
 
 function headersOf(request: Request, url: URL): [string, string][] {
@@ -95,16 +131,25 @@ function headersOf(request: Request, url: URL): [string, string][] {
   return headers;
 }
 
-async function account(): Promise<Account> {
-  const { rootKey, wasmHash } = config();
-  const { canister } = await client();
-  return { canister, rootKey, wasmHash, loads: await journal() };
+function ranged(running: Client, asked: AssetRequest, range: NonNullable<ReturnType<typeof wantedRange>>, request: Request) {
+  const whole = withoutRange(asked);
+  return answerRange(asked.url, range, request.headers.get("if-range"), (piece): Promise<Asset> =>
+    running.fetchAsset({ ...whole, headers: [...whole.headers, ["range", piece]] }));
 }
 
-async function dropOldPrograms(): Promise<void> {
-  const cache = await caches.open(cacheName);
-  for (const request of await cache.keys()) {
-    const { pathname } = new URL(request.url);
-    if (pathname.endsWith(".wasm") && pathname !== config().wasm) await cache.delete(request);
-  }
+/** The same request for the whole body, unencoded, as ranges count the bytes of that. */
+function withoutRange(r: AssetRequest): AssetRequest {
+  const left = ["range", "if-range", "accept-encoding"];
+  return { ...r, headers: [...r.headers.filter(([name]) => !left.includes(name)), ["accept-encoding", "identity"]] };
+}
+
+/** Whether the network gave no answer at all, rather than one that was refused. */
+function isUnreachable(thrown: unknown): boolean {
+  const { failed } = (thrown ?? {}) as Partial<Problem>;
+  return failed === "network" || failed === "timeout";
+}
+
+async function account(): Promise<Account> {
+  const { rootKey, wasmHash } = config();
+  return { canister, rootKey, wasmHash, loads: await journal() };
 }
