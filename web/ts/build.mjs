@@ -3,7 +3,7 @@
 //
 //   node web/ts/build.mjs [--quick] [--root-key HEX] [folder]        (default: bin/worker)
 //
-// The folder then has sw.js, page.js, client.wasm and client.wasm.br, and in package/
+// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br, and in package/
 // the npm package of web/ts/client. Worker and package carry the hash of client.wasm
 // and run no other; with --root-key the worker believes no other network either.
 //
@@ -63,7 +63,9 @@ const common = {
   logLevel: "warning",
 };
 await build({ ...common, format: "iife", entryPoints: ["worker/sw.ts"], outfile: join(out, "sw.js") });
-await build({ ...common, format: "iife", entryPoints: ["page/page.ts"], outfile: join(out, "page.js") });
+for (const page of ["page", "panel", "network"]) {
+  await build({ ...common, format: "iife", entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
+}
 
 // The package, with its types.
 const pack = join(out, "package");
