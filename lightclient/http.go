@@ -141,16 +141,7 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		Report: asset.Report{Canister: x.canister, RootKey: c.verifier.RootKey, Scope: asset.ScopeNothing},
 	}
 	if !x.opt.Raw {
-		if c.sha256 != nil {
-			h := c.sha256(r.Body)
-			r.BodyHash = &h
-		}
-		v := &asset.Verifier{
-			Certificates:  c.verifier,
-			AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
-			Decode:        c.decode,
-		}
-		verified, err := v.Verify(x.canister, req, &r.Response, c.now())
+		verified, err := c.VerifyResponse(ctx, x.canister, req, &r.Response)
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +155,23 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		}
 	}
 	return out, nil
+}
+
+// VerifyResponse checks a response that came some other way, whole and as the canister
+// gave it. The network is asked only whether a canister that answered by version 1 of
+// certification offers no better one. Errors are *asset.Error.
+func (c *Client) VerifyResponse(ctx context.Context, canister principal.ID, req *asset.Request, resp *asset.Response) (*asset.Verified, error) {
+	r := *resp
+	if r.BodyHash == nil && c.sha256 != nil {
+		h := c.sha256(r.Body)
+		r.BodyHash = &h
+	}
+	v := &asset.Verifier{
+		Certificates:  c.verifier,
+		AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
+		Decode:        c.decode,
+	}
+	return v.Verify(canister, req, &r, c.now())
 }
 
 // update makes the request as a call, whose reply is certified as a whole.

@@ -12,7 +12,8 @@
 // POST /impersonate?canister=ID lets one canister answer for all, and
 // POST /change?path=P replaces a page's body by the request's. GET /certificates?n=N gives N distinct
 // certificates in base64, each made by the root subnet alone and by another one
-// under a delegation, and the root key.
+// under a delegation, and the root key. GET /responses?n=N gives as many distinct responses
+// with such certificates.
 package main
 
 import (
@@ -174,6 +175,10 @@ func (b *bench) handler() http.Handler {
 	mux.HandleFunc("GET /certificates", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
 		_ = json.NewEncoder(w).Encode(certificates(b.site.Load(), n))
+	})
+	mux.HandleFunc("GET /responses", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		_ = json.NewEncoder(w).Encode(responses(b.site.Load(), n))
 	})
 	return mux
 }

@@ -95,24 +95,20 @@ const (
 	bucketsPerFunction = 16
 )
 
-// fillAtStart clears the table that leads from instructions to functions, which
-// grows with the square of nothing useful: in WebAssembly entry i is i/16 and zeros. A
-// function that runs before the program fills it in.
+// fillAtStart clears the table that leads from instructions to functions, except for
+// the last function, whose entries are cut off. In WebAssembly entry i is i/16 and
+// zeros: a function that runs before the program fills them in.
 func (m *module) fillAtStart(t *tables) error {
-	table := m.memory[t.buckets : t.buckets+t.count*bucketsPerFunction*bucketBytes]
-	for i := range t.count * bucketsPerFunction {
+	n := (t.count - 1) * bucketsPerFunction
+	table := m.memory[t.buckets : t.buckets+n*bucketBytes]
+	for i := range n {
 		entry := table[i*bucketBytes:][:bucketBytes]
 		if int(binary.LittleEndian.Uint32(entry)) != i/bucketsPerFunction || slices.ContainsFunc(entry[4:], func(b byte) bool { return b != 0 }) {
-			// The last function has fewer entries; what follows is another table.
-			if i < (t.count-1)*bucketsPerFunction+1 {
-				return errors.New("the table from instructions to functions is not as expected")
-			}
-			table = table[:i*bucketBytes]
-			break
+			return errors.New("the table from instructions to functions is not as expected")
 		}
 	}
 	clear(table)
-	return m.addStart(fillBuckets(t.buckets, len(table)/bucketBytes))
+	return m.addStart(fillBuckets(t.buckets, n))
 }
 
 // fillBuckets is for i := n - 1; i >= 0; i-- { memory[at+20*i] = i / 16 }.
