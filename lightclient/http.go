@@ -18,6 +18,9 @@ type HTTPOptions struct {
 	Raw bool
 	// MaxBody bounds the body in bytes where it comes in several answers; 0 means 64 MiB.
 	MaxBody int
+	// Hold, if not nil, is asked before so many further bytes of a body are kept
+	// that comes by callbacks; its error ends the request.
+	Hold func(bytes int) error
 }
 
 const (
@@ -234,6 +237,11 @@ func (x *exchange) stream(ctx context.Context, r *response, send func(ctx contex
 		}
 		if len(body) > x.opt.MaxBody-len(r.Body) {
 			return &TooLargeError{x.opt.MaxBody}
+		}
+		if x.opt.Hold != nil {
+			if err := x.opt.Hold(len(body)); err != nil {
+				return err
+			}
 		}
 		// The first append copies, as the body aliases the first answer.
 		r.Body = append(r.Body[:len(r.Body):len(r.Body)], body...)

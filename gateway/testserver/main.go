@@ -79,7 +79,7 @@ func run() error {
 type bench struct {
 	worker  fs.FS
 	site    atomic.Pointer[testsite.Site]
-	gateway atomic.Pointer[http.Handler]
+	gateway atomic.Pointer[gateway.Gateway]
 	flip    atomic.Pointer[flip]
 	ahead   atomic.Int64 // of the replica's clock, nanoseconds
 	down    atomic.Bool
@@ -123,7 +123,7 @@ func (b *bench) setUp(seed string) error {
 		return err
 	}
 	b.site.Store(site)
-	b.gateway.Store(&h)
+	b.gateway.Store(h)
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (b *bench) handler() http.Handler {
 		if b.down.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		(*b.gateway.Load()).ServeHTTP(w, r)
+		b.gateway.Load().ServeHTTP(w, r)
 	})
 	mux.HandleFunc("POST /flip", func(_ http.ResponseWriter, r *http.Request) {
 		b.flip.Store(&flip{field: r.URL.Query().Get("field"), mark: r.URL.Query().Get("mark")})

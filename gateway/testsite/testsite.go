@@ -43,18 +43,21 @@ type Site struct {
 
 	mu      sync.Mutex                   // guards what follows, and pages from the first request on
 	trees   map[principal.ID]*asset.Tree // of what web canisters certify
+	pieces  map[string][]asset.Certified // of long pages
 	counter int
 }
 
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
 // which the body is streamed; Piece, if not 0, that of the pieces that are certified
-// each for itself, for requests with a range from the beginning of one on. An open
+// each for itself, for requests with a range from the beginning of one on. A long page gives
+// nothing but such pieces, whatever the request. An open
 // page is one that the canister certifies not to certify.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
 	Piece   int
+	Long    bool
 	Open    bool
 }
 
@@ -66,7 +69,7 @@ const (
 
 // New makes the network, with keys derived from a seed.
 func New(seed string, pages map[string]Page) *Site {
-	s := &Site{Net: fakenet.New(seed), Pages: pages, trees: map[principal.ID]*asset.Tree{}}
+	s := &Site{Net: fakenet.New(seed), Pages: pages, trees: map[principal.ID]*asset.Tree{}, pieces: map[string][]asset.Certified{}}
 	s.Replica = &fakenet.Replica{Net: s.Net, Now: time.Now, Answer: s.answer}
 	return s
 }
@@ -162,16 +165,24 @@ func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
 		p, status, place = notFound(), 404, asset.Wildcard("")
 	}
 	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
-	c, rules := certify(place, p, status), expression(p)
+	tree := s.tree(canister, pages)
+	var c asset.Certified
+	rules := expression(p)
 	if from, ok := p.piece(req); ok {
 		resp := p.answer(from)
 		out.status, out.headers, out.body = int(resp.Status), resp.Headers, resp.Body
-		c, rules = certifyPiece(place, p, from), forRange()
-	} else if p.Chunk > 0 && len(p.Body) > p.Chunk {
-		out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
-		out.canister = canister
+		if p.Long {
+			c = s.pieces[path][from/p.Piece]
+		} else {
+			c, rules = certifyPiece(place, p, from), forRange()
+		}
+	} else {
+		c = certify(place, p, status)
+		if p.Chunk > 0 && len(p.Body) > p.Chunk {
+			out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
+			out.canister = canister
+		}
 	}
-	tree := s.tree(canister, pages)
 	witness, err := tree.Witness(c, req.URL)
 	if err != nil {
 		panic(err) // the place is made for the URL
@@ -205,9 +216,17 @@ func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
 	}
 	t := &asset.Tree{}
 	for path, p := range pages {
-		t.Insert(certify(asset.Exact(path), p, 200))
+		if !p.Long {
+			t.Insert(certify(asset.Exact(path), p, 200))
+		}
+		delete(s.pieces, path)
 		for from := 0; p.Piece > 0 && from < len(p.Body); from += p.Piece {
-			t.Insert(certifyPiece(asset.Exact(path), p, from))
+			c := certifyPiece(asset.Exact(path), p, from)
+			if p.Long {
+				c = asset.Certify(asset.Exact(path), expression(p), nil, p.answer(from))
+				s.pieces[path] = append(s.pieces[path], c)
+			}
+			t.Insert(c)
 		}
 	}
 	t.Insert(certify(asset.Wildcard(""), notFound(), 404))
@@ -217,16 +236,24 @@ func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
 
 const rangeHeader = "range"
 
-// piece is where the piece begins that a request asks for.
+// piece is where the piece begins that a request asks for, or that it gets of a long page.
 func (p Page) piece(req *asset.Request) (from int, ok bool) {
-	for _, h := range req.Headers {
-		if strings.EqualFold(h.Name, rangeHeader) && p.Piece > 0 {
-			text, _ := strings.CutPrefix(h.Value, "bytes=")
-			from, err := strconv.Atoi(strings.TrimSuffix(text, "-"))
-			return from, err == nil && from >= 0 && from%p.Piece == 0 && from < len(p.Body)
-		}
+	if p.Piece == 0 {
+		return 0, false
 	}
-	return 0, false
+	for _, h := range req.Headers {
+		if !strings.EqualFold(h.Name, rangeHeader) {
+			continue
+		}
+		text, _, _ := strings.Cut(strings.TrimPrefix(h.Value, "bytes="), "-")
+		from, err := strconv.Atoi(text)
+		inside := err == nil && from >= 0 && from < len(p.Body)
+		if p.Long && inside {
+			from -= from % p.Piece
+		}
+		return from, inside && from%p.Piece == 0
+	}
+	return 0, p.Long
 }
 
 // answer is the answer with the piece that begins at an offset.
