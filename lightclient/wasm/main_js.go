@@ -185,7 +185,7 @@ func (c *client) verify(request, response, at js.Value) (any, error) {
 	}
 	resp := &asset.Response{
 		Status:  uint16(response.Get("status").Int()),
-		Headers: headerList(response.Get("headers")),
+		Headers: headersFrom(response.Get("headers")),
 		Body:    bytesOf(response.Get("body")),
 	}
 	ctx := newContext(requestTimeout)
