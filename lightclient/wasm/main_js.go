@@ -86,7 +86,12 @@ func (c *client) configure(_ js.Value, args []js.Value) any {
 		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode,
 	})
 	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
-	c.warm = verifier.Warm
+	c.warm = func() {
+		verifier.Warm()
+		for _, key := range c.client.ExpectedKeys() {
+			verifier.Prepare(key)
+		}
+	}
 	return nil
 }
 
