@@ -83,6 +83,7 @@ bench: build worker sample chromium ## the figures in the README, beside those o
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
 	$(NODE) web/e2e/bench-certificate.mjs
+	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
 
