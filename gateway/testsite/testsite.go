@@ -4,12 +4,14 @@
 package testsite
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portico/lightclient/asset"
@@ -21,36 +23,42 @@ import (
 )
 
 // The canisters of a Site, by what they do.
-func (*Site) Web() principal.ID     { return principal.Canister(1) } // serves Pages
-func (*Site) Stopped() principal.ID { return principal.Canister(2) }
-func (*Site) Broke() principal.ID   { return principal.Canister(3) } // out of cycles
-func (*Site) Mute() principal.ID    { return principal.Canister(4) } // has no http_request
-func (*Site) Missing() principal.ID { return principal.Canister(5) }
+func (*Site) Web() principal.ID       { return principal.Canister(1) } // serves Pages
+func (*Site) Stopped() principal.ID   { return principal.Canister(2) }
+func (*Site) Broke() principal.ID     { return principal.Canister(3) } // out of cycles
+func (*Site) Mute() principal.ID      { return principal.Canister(4) } // has no http_request
+func (*Site) Missing() principal.ID   { return principal.Canister(5) }
+func (*Site) Neighbour() principal.ID { return principal.Canister(6) } // serves NeighbourPages
 
 // Site is the network and its web canister.
 type Site struct {
 	Net     *fakenet.Network
 	Replica *fakenet.Replica
-	// Pages are the assets of the web canister by path. They must not change
-	// once the first request came.
+	// Pages are the assets of the web canister by path. Once the first request came
+	// only Replace may change them.
 	Pages map[string]Page
+	// NeighbourPages are those of another web canister of the same subnet.
+	NeighbourPages map[string]Page
+	// Impersonate, if set, is the canister that answers whoever was asked.
+	Impersonate atomic.Pointer[principal.ID]
 
-	once    sync.Once
-	tree    asset.Tree
-	chunks  map[string][]asset.Certified // of pages with ranges
-	mu      sync.Mutex
+	mu      sync.Mutex                   // guards what follows, and pages from the first request on
+	trees   map[principal.ID]*asset.Tree // of what web canisters certify
+	chunks  map[string][]asset.Certified // of the web canister's pages with ranges
 	counter int
 }
 
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
 // which the body comes: from a streaming callback or, with Ranges, as answers of
-// status 206 that are certified one by one. An open page is one that the canister certifies not
-// to certify.
+// status 206 that are certified one by one, whatever was asked for. Piece, if not 0, is the
+// size of the pieces that are certified each for itself, for requests with a range from
+// the beginning of one on. An open page is one that the canister certifies not to certify.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
 	Ranges  bool
+	Piece   int
 	Open    bool
 }
 
@@ -62,9 +70,17 @@ const (
 
 // New makes the network, with keys derived from a seed.
 func New(seed string, pages map[string]Page) *Site {
-	s := &Site{Net: fakenet.New(seed), Pages: pages}
+	s := &Site{Net: fakenet.New(seed), Pages: pages, trees: map[principal.ID]*asset.Tree{}, chunks: map[string][]asset.Certified{}}
 	s.Replica = &fakenet.Replica{Net: s.Net, Now: time.Now, Answer: s.answer}
 	return s
+}
+
+// Replace changes an asset of the web canister.
+func (s *Site) Replace(path string, p Page) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Pages[path] = p
+	delete(s.trees, s.Web())
 }
 
 // RootKey is the key that clients need, DER.
@@ -95,8 +111,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) answer(r *envelope.Request) fakenet.Outcome {
-	switch r.Canister {
-	case s.Web():
+	canister := r.Canister
+	if other := s.Impersonate.Load(); other != nil {
+		canister = *other
+	}
+	switch canister {
+	case s.Web(), s.Neighbour():
 	case s.Stopped():
 		return fakenet.Outcome{Code: 5, ErrorCode: "IC0508", Message: "Canister " + r.Canister.String() + " is stopped"}
 	case s.Broke():
@@ -108,7 +128,9 @@ func (s *Site) answer(r *envelope.Request) fakenet.Outcome {
 	}
 	switch r.Method {
 	case "http_request":
-		return s.httpRequest(r.Arg)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.httpRequest(canister, r.Arg)
 	case "http_request_update":
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -122,91 +144,156 @@ func (s *Site) answer(r *envelope.Request) fakenet.Outcome {
 }
 
 // httpRequest answers like an asset canister: certified, whatever the request
-// is besides its path.
-func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
-	values, err := candid.Decode(arg, candid.RecordOf(
-		candid.F("url", candid.TextType), candid.F("headers", candid.VecOf(candid.TupleOf(candid.TextType, candid.TextType))),
-	))
+// is besides its path and, for pieces, its range. The caller holds the lock.
+func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
+	req, err := decodeRequest(arg)
 	if err != nil {
 		return fakenet.Outcome{Code: 5, ErrorCode: "IC0503", Message: err.Error()}
 	}
-	request := values[0].(candid.Record)
-	url := string(request.Get("url").(candid.Text))
-	path, _, _ := strings.Cut(url, "?")
+	path, _, _ := strings.Cut(req.URL, "?")
 	switch path {
 	case CounterPath:
 		return reply(httpResponse{status: 200, upgrade: true})
 	case UncertifiedPath:
 		return reply(httpResponse{status: 200, body: []byte("believe me")})
 	}
-	s.once.Do(s.certify)
-	p, ok := s.Pages[path]
-	place, c, headers, status := asset.Exact(path), asset.Certified{}, p.Headers, 200
-	switch {
-	case ok && p.Ranges && len(p.Body) > p.Chunk:
-		n := min(firstByte(request.Get("headers").(candid.Vec)), len(p.Body)-1) / p.Chunk
-		c, p.Body = s.chunks[path][n], p.Body[n*p.Chunk:min((n+1)*p.Chunk, len(p.Body))]
-		headers, status = s.chunkHeaders(path, n), 206
-	case ok:
-		c = certify(place, p, status)
-	default:
-		p, status, place = notFound(), 404, asset.Wildcard("")
-		c, headers = certify(place, p, status), p.Headers
+	pages := s.Pages
+	if canister == s.Neighbour() {
+		pages = s.NeighbourPages
 	}
-	witness, err := s.tree.Witness(c, url)
+	p, ok := pages[path]
+	place, status := asset.Exact(path), 200
+	if !ok {
+		p, status, place = notFound(), 404, asset.Wildcard("")
+	}
+	tree := s.tree(canister, pages)
+	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
+	var c asset.Certified
+	rules := expression(p)
+	if n, ok := p.chunk(req); ok {
+		part := p.part(n)
+		out.status, out.headers, out.body = 206, part.Headers, part.Body
+		c = s.chunks[path][n]
+	} else {
+		c = certify(place, p, status)
+	}
+	if from, ok := p.piece(req); ok {
+		resp := p.answer(from)
+		out.status, out.headers, out.body = int(resp.Status), resp.Headers, resp.Body
+		c, rules = certifyPiece(place, p, from), forRange()
+	} else if p.Chunk > 0 && !p.Ranges && len(p.Body) > p.Chunk {
+		out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
+		out.canister = canister
+	}
+	witness, err := tree.Witness(c, req.URL)
 	if err != nil {
 		panic(err) // the place is made for the URL
 	}
-	certificate := s.Net.CertifyData(s.Replica.Now(), s.Web(), s.tree.Root())
-	headers = append(headers[:len(headers):len(headers)],
-		asset.Header{Name: asset.ExpressionHeader, Value: expression(p).String()},
+	certificate := s.Net.CertifyData(s.Replica.Now(), canister, tree.Root())
+	out.headers = append(out.headers[:len(out.headers):len(out.headers)],
+		asset.Header{Name: asset.ExpressionHeader, Value: rules.String()},
 		asset.Header{Name: asset.CertificateHeader, Value: asset.CertificateHeaderValue(certificate, witness, place)})
-	out := httpResponse{status: status, headers: headers, body: p.Body}
-	if p.Chunk > 0 && !p.Ranges && len(p.Body) > p.Chunk {
-		out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
-		out.canister = s.Web()
-	}
 	return reply(out)
 }
 
-// firstByte reads "bytes=N-" among the headers of a request.
-func firstByte(headers candid.Vec) int {
-	for _, h := range headers {
+func decodeRequest(arg []byte) (*asset.Request, error) {
+	header := candid.TupleOf(candid.TextType, candid.TextType)
+	values, err := candid.Decode(arg, candid.RecordOf(candid.F("method", candid.TextType), candid.F("url", candid.TextType), candid.F("headers", candid.VecOf(header))))
+	if err != nil {
+		return nil, err
+	}
+	record := values[0].(candid.Record)
+	req := &asset.Request{Method: string(record.Get("method").(candid.Text)), URL: string(record.Get("url").(candid.Text))}
+	for _, h := range record.Get("headers").(candid.Vec) {
 		pair := h.(candid.Record)
-		if strings.EqualFold(string(pair.At(0).(candid.Text)), "range") {
-			from, _, _ := strings.Cut(strings.TrimPrefix(string(pair.At(1).(candid.Text)), "bytes="), "-")
-			n, _ := strconv.Atoi(from)
-			return max(0, n)
+		req.Headers = append(req.Headers, asset.Header{Name: string(pair.At(0).(candid.Text)), Value: string(pair.At(1).(candid.Text))})
+	}
+	return req, nil
+}
+
+// tree is what a web canister certifies.
+func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
+	if t := s.trees[canister]; t != nil {
+		return t
+	}
+	t := &asset.Tree{}
+	for path, p := range pages {
+		if p.Ranges && len(p.Body) > p.Chunk {
+			s.certifyChunks(t, path, p)
+			continue
+		}
+		t.Insert(certify(asset.Exact(path), p, 200))
+		for from := 0; p.Piece > 0 && from < len(p.Body); from += p.Piece {
+			t.Insert(certifyPiece(asset.Exact(path), p, from))
 		}
 	}
-	return 0
+	t.Insert(certify(asset.Wildcard(""), notFound(), 404))
+	s.trees[canister] = t
+	return t
 }
 
-func (s *Site) chunkHeaders(path string, n int) []asset.Header {
-	p := s.Pages[path]
-	span := fmt.Sprintf("bytes %d-%d/%d", n*p.Chunk, min((n+1)*p.Chunk, len(p.Body))-1, len(p.Body))
-	return append(p.Headers[:len(p.Headers):len(p.Headers)], asset.Header{Name: "content-range", Value: span})
-}
-
-func (s *Site) certifyChunks(path string, p Page) {
-	for at := 0; at < len(p.Body); at += p.Chunk {
-		part := Page{Headers: s.chunkHeaders(path, at/p.Chunk), Body: p.Body[at:min(at+p.Chunk, len(p.Body))]}
-		c := certify(asset.Exact(path), part, 206)
-		s.tree.Insert(c)
+func (s *Site) certifyChunks(t *asset.Tree, path string, p Page) {
+	delete(s.chunks, path)
+	for n := 0; n*p.Chunk < len(p.Body); n++ {
+		c := certify(asset.Exact(path), p.part(n), 206)
+		t.Insert(c)
 		s.chunks[path] = append(s.chunks[path], c)
 	}
 }
 
-func (s *Site) certify() {
-	s.chunks = map[string][]asset.Certified{}
-	for path, p := range s.Pages {
-		if p.Ranges && len(p.Body) > p.Chunk {
-			s.certifyChunks(path, p)
-			continue
-		}
-		s.tree.Insert(certify(asset.Exact(path), p, 200))
+const rangeHeader = "range"
+
+// chunk is the number of the chunk in which the range of a request begins, 0 without one;
+// ok is false if the page has none.
+func (p Page) chunk(req *asset.Request) (n int, ok bool) {
+	if !p.Ranges || len(p.Body) <= p.Chunk {
+		return 0, false
 	}
-	s.tree.Insert(certify(asset.Wildcard(""), notFound(), 404))
+	at := 0
+	for _, h := range req.Headers {
+		if strings.EqualFold(h.Name, rangeHeader) {
+			from, _, _ := strings.Cut(strings.TrimPrefix(h.Value, "bytes="), "-")
+			at, _ = strconv.Atoi(from)
+		}
+	}
+	return min(max(0, at), len(p.Body)-1) / p.Chunk, true
+}
+
+// part is a chunk as an answer of its own.
+func (p Page) part(n int) Page {
+	end := min((n+1)*p.Chunk, len(p.Body))
+	span := fmt.Sprintf("bytes %d-%d/%d", n*p.Chunk, end-1, len(p.Body))
+	headers := append(p.Headers[:len(p.Headers):len(p.Headers)], asset.Header{Name: "content-range", Value: span})
+	return Page{Headers: headers, Body: p.Body[n*p.Chunk : end]}
+}
+
+// piece is where the piece begins that a request asks for.
+func (p Page) piece(req *asset.Request) (from int, ok bool) {
+	for _, h := range req.Headers {
+		if strings.EqualFold(h.Name, rangeHeader) && p.Piece > 0 {
+			text, _ := strings.CutPrefix(h.Value, "bytes=")
+			from, err := strconv.Atoi(strings.TrimSuffix(text, "-"))
+			return from, err == nil && from >= 0 && from%p.Piece == 0 && from < len(p.Body)
+		}
+	}
+	return 0, false
+}
+
+// answer is the answer with the piece that begins at an offset.
+func (p Page) answer(from int) *asset.Response {
+	end := min(from+p.Piece, len(p.Body))
+	span := "bytes " + strconv.Itoa(from) + "-" + strconv.Itoa(end-1) + "/" + strconv.Itoa(len(p.Body))
+	headers := append(p.Headers[:len(p.Headers):len(p.Headers)], asset.Header{Name: "content-range", Value: span})
+	return &asset.Response{Status: 206, Headers: headers, Body: p.Body[from:end]}
+}
+
+func forRange() *asset.Expression {
+	return &asset.Expression{Scope: asset.ScopeFull, RequestHeaders: []string{rangeHeader}, Exclude: true}
+}
+
+func certifyPiece(place asset.Path, p Page, from int) asset.Certified {
+	req := &asset.Request{Method: "GET", Headers: []asset.Header{{Name: rangeHeader, Value: "bytes=" + strconv.Itoa(from) + "-"}}}
+	return asset.Certify(place, forRange(), req, p.answer(from))
 }
 
 func notFound() Page {
@@ -319,6 +406,36 @@ func encode(fields ...field) fakenet.Outcome {
 		panic(err) // the values are of their types
 	}
 	return fakenet.Outcome{Reply: b}
+}
+
+// FlipInside changes one byte of a base64 field of the certificate's header, such as
+// "tree" or "certificate": the first one after a mark in what it encodes, or the last
+// one without a mark. Ok is false if there is no such field or mark.
+func FlipInside(body []byte, field, mark string) (changed []byte, ok bool) {
+	begin := strings.Index(string(body), field+"=:")
+	if begin < 0 {
+		return body, false
+	}
+	begin += len(field) + 2
+	end := strings.IndexByte(string(body[begin:]), ':')
+	if end < 0 {
+		return body, false
+	}
+	inner, err := base64.StdEncoding.DecodeString(string(body[begin : begin+end]))
+	if err != nil {
+		return body, false
+	}
+	at := len(inner) - 1
+	if mark != "" {
+		i := strings.LastIndex(string(inner), mark)
+		if at = i + len(mark); i < 0 || at >= len(inner) {
+			return body, false
+		}
+	}
+	inner[at] ^= 1
+	changed = append([]byte{}, body...)
+	base64.StdEncoding.Encode(changed[begin:], inner)
+	return changed, true
 }
 
 // Flip changes one byte of an answer of the replica: the first one after a mark

@@ -15,22 +15,15 @@ type argumentError struct{ Err error }
 // Error gives what is wrong with the argument.
 func (e *argumentError) Error() string { return e.Err.Error() }
 
-// failure is what promises are rejected with: {check, message} and, for rejects
-// and statuses, the details. The check is what failed, as the TypeScript package
-// lists it.
-func failure(err error) map[string]any {
-	out := map[string]any{"check": checkOf(err), "message": err.Error()}
-	var (
-		reject *lightclient.Reject
-		status *lightclient.StatusError
-	)
-	switch {
-	case errors.As(err, &reject):
-		out["reject"] = map[string]any{
-			"code": int(reject.Code), "message": reject.Message, "errorCode": reject.ErrorCode, "certified": reject.Certified,
-		}
-	case errors.As(err, &status):
-		out["status"] = status.Status
+// failure is what promises are rejected with: the check that failed, as the
+// TypeScript package lists them, a message, the HTTP status or 0, and of rejects the
+// code or 0, message, error code and whether they are certified.
+func failure(err error) any {
+	out := []any{checkOf(err), err.Error(), 0, 0, "", "", false}
+	if r, ok := errors.AsType[*lightclient.Reject](err); ok {
+		out[3], out[4], out[5], out[6] = int(r.Code), r.Message, r.ErrorCode, r.Certified
+	} else if s, ok := errors.AsType[*lightclient.StatusError](err); ok {
+		out[2] = s.Status
 	}
 	return out
 }
@@ -38,42 +31,36 @@ func failure(err error) map[string]any {
 // checkOf names the check that failed. What is more particular comes first:
 // verification errors wrap those of certificates.
 func checkOf(err error) string {
-	var (
-		argument   *argumentError
-		response   *asset.Error
-		reject     *lightclient.Reject
-		status     *lightclient.StatusError
-		transport  *lightclient.TransportError
-		expired    *lightclient.ExpiredError
-		done       *lightclient.DoneError
-		unverified *lightclient.VerificationError
-	)
-	switch {
-	case errors.As(err, &argument):
-		return "argument"
-	case errors.As(err, &response):
+	if response, ok := errors.AsType[*asset.Error](err); ok {
 		return responseCheck(response)
-	case errors.As(err, &reject):
-		return "reject"
-	case errors.As(err, &status):
-		if status.Status >= 500 { // nobody behind the gateway answers
-			return "network"
-		}
+	}
+	if status, ok := errors.AsType[*lightclient.StatusError](err); ok && status.Status < 500 {
 		return "status"
+	}
+	switch {
+	case is[*argumentError](err):
+		return "argument"
+	case is[*lightclient.Reject](err):
+		return "reject"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
-	case errors.As(err, &transport):
+	case is[*lightclient.TransportError](err), is[*lightclient.StatusError](err): // nobody behind the gateway answers
 		return "network"
-	case errors.As(err, &expired), errors.As(err, &done):
+	case is[*lightclient.ExpiredError](err), is[*lightclient.DoneError](err):
 		return "outcome"
 	}
 	if check := certificateCheck(err); check != "" {
 		return check
 	}
-	if errors.As(err, &unverified) {
+	if is[*lightclient.VerificationError](err) {
 		return "signature"
 	}
 	return "format"
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // responseCheck names the check that an HTTP response failed.
@@ -92,27 +79,17 @@ func responseCheck(err *asset.Error) string {
 
 // certificateCheck names the check that a certificate failed, or is "".
 func certificateCheck(err error) string {
-	var (
-		late       *certificate.TimeError
-		outside    *certificate.RangeError
-		signature  *certificate.SignatureError
-		delegation *certificate.DelegationError
-		subnet     *certificate.SubnetError
-		format     *certificate.FormatError
-	)
+	signature, signed := errors.AsType[*certificate.SignatureError](err)
 	switch {
-	case errors.As(err, &late):
+	case is[*certificate.TimeError](err):
 		return "time"
-	case errors.As(err, &outside), errors.As(err, &subnet):
+	case is[*certificate.RangeError](err), is[*certificate.SubnetError](err):
 		return "range"
-	case errors.As(err, &delegation):
+	case is[*certificate.DelegationError](err), signed && signature.Delegation:
 		return "delegation"
-	case errors.As(err, &signature):
-		if signature.Delegation {
-			return "delegation"
-		}
+	case signed:
 		return "signature"
-	case errors.As(err, &format):
+	case is[*certificate.FormatError](err):
 		return "format"
 	default:
 		return ""

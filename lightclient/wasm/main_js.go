@@ -11,18 +11,34 @@
 //	    early?: {body: Uint8Array, answer: Promise<{status, body: Uint8Array}>}}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
 //	    or a rejection with {status, title, text, next, check, reason, retry, failed}; failed as in checkOf
+//	verifyResponse({canister, method, url, headers, body}, {status, headers, body: Uint8Array}): Promise
+//	    {headers, report}, or a rejection as that of fetchAsset: checks a response that came some other way
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
+//	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
+//	remember(bytes: Uint8Array): string   takes over what remembered returned; an error, or ""
 //	stats(): {requests, refused}
 //	connect({host, rootKey, identity?, timeoutMs?})   a connection of its own, for the package of web/ts/client
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
+//
+// Check names the check of a response's certification that failed: missing,
+// malformed, version, downgrade, signature, time, range, tree, path, expression, request,
+// status, headers, body, or response where it cannot be told which part was changed.
+//
+// A worker that is ended and started again loses what it knows. It calls remembered
+// after a request, keeps the bytes in CacheStorage if they differ from those it kept,
+// and calls remember after configure: the next answer then takes one signature
+// instead of two, and no request for the nodes' keys. Remember believes the bytes, but
+// none for another root key, no check of a delegation that is more than a day old, and
+// no node keys older than five minutes. Scripts of the origin can write to CacheStorage.
+// They can thereby make the origin's worker, and no other, believe a false delegation
+// for up to a day after they are gone; a site that runs other people's scripts and
+// minds that does not call remember.
 package main
 
 import (
-	"context"
-	"encoding/hex"
 	"errors"
 	"syscall/js"
 	"time"
@@ -33,6 +49,7 @@ import (
 	"portico/lightclient/certificate"
 	"portico/lightclient/principal"
 	"portico/lightclient/problem"
+	"portico/lightclient/reason"
 )
 
 func main() {
@@ -40,8 +57,11 @@ func main() {
 	js.Global().Set("portico", map[string]any{
 		"configure":         js.FuncOf(c.configure),
 		"fetchAsset":        js.FuncOf(c.fetchAsset),
+		"verifyResponse":    js.FuncOf(c.verifyResponse),
 		"isPrincipal":       js.FuncOf(isPrincipal),
 		"verifyCertificate": js.FuncOf(c.verifyCertificate),
+		"remembered":        js.FuncOf(c.remembered),
+		"remember":          js.FuncOf(c.remember),
 		"stats":             js.FuncOf(c.stats),
 		"connect":           js.FuncOf(connect),
 	})
@@ -54,20 +74,40 @@ func main() {
 type client struct {
 	client   *lightclient.Client
 	verifier *certificate.Verifier
+	warm     func() // nil once it has run
 	requests int
 	refused  int
 }
 
 func (c *client) configure(_ js.Value, args []js.Value) any {
 	rootKey := bytesOf(args[0].Get("rootKey"))
-	verify := bls.NewVerifier().Verify
+	verifier := bls.NewVerifier()
+	verify := verifier.Verify
 	t := &transport{origin: args[0].Get("host").String()}
 	c.client = lightclient.New(lightclient.Config{
 		Transport: t, RootKey: rootKey, BLS: verify,
-		Ed25519: verifyEd25519, Rand: random{}, SHA256: digest, Decode: decode,
+		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode,
 	})
 	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
+	c.warm = verifier.Warm
 	return nil
+}
+
+func (c *client) remembered(js.Value, []js.Value) any {
+	if c.client == nil {
+		return bytesTo(nil)
+	}
+	return bytesTo(c.client.Remembered())
+}
+
+func (c *client) remember(_ js.Value, args []js.Value) any {
+	if c.client == nil {
+		return errUnconfigured.Error()
+	}
+	if err := c.client.Remember(bytesOf(args[0])); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (c *client) stats(js.Value, []js.Value) any {
@@ -105,14 +145,50 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 		out, err := c.fetch(args[0])
 		if err != nil {
 			c.refused++
-			p := problem.Of(err)
-			return nil, map[string]any{
-				"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
-				"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
-			}
+			return nil, rejection(err)
 		}
 		return out, nil
 	})
+}
+
+func rejection(err error) map[string]any {
+	p := problem.Of(err)
+	return map[string]any{
+		"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
+		"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
+	}
+}
+
+func (c *client) verifyResponse(_ js.Value, args []js.Value) any {
+	return promise(func() (any, any) {
+		out, err := c.verify(args[0], args[1])
+		if err != nil {
+			return nil, rejection(err)
+		}
+		return out, nil
+	})
+}
+
+func (c *client) verify(request, response js.Value) (map[string]any, error) {
+	if c.client == nil {
+		return nil, errUnconfigured
+	}
+	id, err := principal.Parse(request.Get("canister").String())
+	if err != nil {
+		return nil, err
+	}
+	resp := &asset.Response{
+		Status:  uint16(response.Get("status").Int()),
+		Headers: headerList(response.Get("headers")),
+		Body:    bytesOf(response.Get("body")),
+	}
+	ctx := newContext(requestTimeout)
+	defer ctx.cancel()
+	verified, err := c.client.VerifyResponse(ctx, id, requestOf(request), resp)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"headers": headersOf(verified.Headers), "report": reportOf(&verified.Report)}, nil
 }
 
 func (c *client) fetch(request js.Value) (map[string]any, error) {
@@ -123,17 +199,22 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var waited time.Duration
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), waiting{}, &waited), requestTimeout)
+	ctx := newContext(requestTimeout)
+	if c.warm != nil {
+		// It runs when the first request is on its way to the network.
+		go c.warm()
+		c.warm = nil
+	}
+	ctx.early = earlyOf(request)
 	started := time.Now()
-	resp, err := c.client.HTTPRequest(withEarly(ctx, request), id, requestOf(request), lightclient.HTTPOptions{})
+	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
-		cancel()
+		ctx.cancel()
 		return nil, err
 	}
 	report := reportOf(&resp.Report)
 	report["totalMs"] = milliseconds(time.Since(started))
-	report["networkMs"] = milliseconds(waited)
+	report["networkMs"] = milliseconds(ctx.waited)
 	out := map[string]any{
 		"status":  int(resp.Status),
 		"headers": headersOf(resp.Headers),
@@ -141,10 +222,10 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 		"report":  report,
 	}
 	if resp.Next == nil {
-		cancel()
+		ctx.cancel()
 		return out, nil
 	}
-	out["next"] = next(ctx, cancel, resp.Next)
+	out["next"] = next(ctx, resp.Next)
 	return out, nil
 }
 
@@ -176,7 +257,7 @@ func headersOf(headers []asset.Header) []any {
 func reportOf(r *asset.Report) map[string]any {
 	out := map[string]any{
 		"canister":         r.Canister.String(),
-		"rootKey":          hex.EncodeToString(r.RootKey),
+		"rootKey":          reason.Hex(r.RootKey),
 		"version":          r.Version,
 		"certified":        r.Scope != asset.ScopeNothing,
 		"scope":            r.Scope.String(),

@@ -30,8 +30,15 @@ func (t *transport) Post(ctx context.Context, path string, body []byte) (status 
 		return status, reply, nil
 	}
 	abort := js.Global().Get("AbortController").New()
-	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
-	defer stop()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-ctx.Done():
+			abort.Call("abort")
+		case <-over:
+		}
+	}()
 	resp, err := await(js.Global().Call("fetch", t.origin+path, map[string]any{
 		"method":      "POST",
 		"headers":     map[string]any{"content-type": "application/cbor"},

@@ -150,10 +150,13 @@ class Client implements Connection {
 
   private async run<T>(work: (a: Agent) => Promise<unknown>): Promise<T> {
     const { agent, ended } = await this.agent();
+    const busy = setInterval(() => {}, 1 << 30); // keeps Node running
     try {
       return (await Promise.race([work(agent), ended])) as T;
     } catch (e) {
       throw errorOf(e);
+    } finally {
+      clearInterval(busy);
     }
   }
 

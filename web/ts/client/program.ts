@@ -25,7 +25,8 @@ export interface Program {
 }
 
 interface GoRuntime {
-  importObject: WebAssembly.Imports;
+  importObject: { gojs: Record<string, (sp: number) => void> };
+  _scheduledTimeouts: Map<number, { unref?(): void }>;
   run(instance: WebAssembly.Instance): Promise<void>;
 }
 
@@ -62,6 +63,7 @@ async function start(source?: ProgramSource): Promise<Program> {
   const hash = Array.from(sum, (b) => b.toString(16).padStart(2, "0")).join("");
   if (hash !== LIGHT_CLIENT) throw new PorticoError("program", `the light client has the hash ${hash}; this package was built with ${LIGHT_CLIENT}`);
   const go = new scope.Go();
+  leaveTimers(go);
   const ready = new Promise<void>((resolve) => (scope.porticoReady = resolve));
   const ended = go.run(await WebAssembly.instantiate(await module, go.importObject)).then((): never => {
     throw new PorticoError("program", "the light client ended unexpectedly");
@@ -72,6 +74,16 @@ async function start(source?: ProgramSource): Promise<Program> {
   delete scope.portico;
   delete scope.porticoReady;
   return { connect, ended };
+}
+
+// Timers that are left over must not keep Node running; operations do that themselves.
+function leaveTimers(go: GoRuntime): void {
+  const { gojs } = go.importObject;
+  const schedule = gojs["runtime.scheduleTimeoutEvent"]!;
+  gojs["runtime.scheduleTimeoutEvent"] = (sp) => {
+    schedule(sp);
+    for (const timer of go._scheduledTimeouts.values()) timer.unref?.();
+  };
 }
 
 // Node alone reads files. An import would make bundlers look for them.
