@@ -80,6 +80,7 @@ bench: build worker sample chromium ## the figures in the README, beside those o
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-page.mjs
+	$(NODE) web/sync/bench.mjs
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -28,7 +28,7 @@ func streams(tb testing.TB, size int) (*testsite.Site, string, [32]byte) {
 		body[i] = byte(i * i >> 8)
 	}
 	kind := []asset.Header{{Name: "content-type", Value: "video/mp4"}, {Name: "etag", Value: `"v1"`}}
-	site := testsite.New("streams", map[string]testsite.Page{"/video": {Headers: kind, Body: body, Chunk: 2_000_000, Ranges: true}})
+	site := testsite.New("streams", map[string]testsite.Page{"/video": {Headers: kind, Body: body, Piece: 2_000_000, Long: true}})
 	replica := httptest.NewServer(site)
 	tb.Cleanup(replica.Close)
 	h, err := New(Config{

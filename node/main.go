@@ -4,6 +4,7 @@
 //	portico up          a local network; also without the word, as a launcher for other tools
 //	portico replica     one replica, from its TOML file
 //	portico gateway     one HTTP gateway, from its TOML file
+//	portico assets      fills an asset canister from a directory: assets sync DIR
 //	portico play FILE   a scripted scenario of the simulator, and its score
 //
 // "portico COMMAND -h" lists a command's flags.
@@ -67,12 +68,14 @@ func run(ctx context.Context, args []string) error {
 		return replicaCommand(ctx, args[1:])
 	case "gateway":
 		return gatewayCommand(ctx, args[1:])
+	case "assets":
+		return assetsCommand(ctx, args[1:])
 	case "play":
 		return playCommand(args[1:])
 	case "help":
 		return upCommand(ctx, []string{"-h"})
 	default:
-		return fmt.Errorf("there is no command %q: try up, replica, gateway or play", command)
+		return fmt.Errorf("there is no command %q: try up, replica, gateway, assets or play", command)
 	}
 }
 

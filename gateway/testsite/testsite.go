@@ -5,7 +5,6 @@ package testsite
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -44,21 +43,21 @@ type Site struct {
 
 	mu      sync.Mutex                   // guards what follows, and pages from the first request on
 	trees   map[principal.ID]*asset.Tree // of what web canisters certify
-	chunks  map[string][]asset.Certified // of the web canister's pages with ranges
+	pieces  map[string][]asset.Certified // of long pages
 	counter int
 }
 
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
-// which the body comes: from a streaming callback or, with Ranges, as answers of
-// status 206 that are certified one by one, whatever was asked for. Piece, if not 0, is the
-// size of the pieces that are certified each for itself, for requests with a range from
-// the beginning of one on. An open page is one that the canister certifies not to certify.
+// which the body is streamed; Piece, if not 0, that of the pieces that are certified
+// each for itself, for requests with a range from the beginning of one on. A long page gives
+// nothing but such pieces, whatever the request. An open
+// page is one that the canister certifies not to certify.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
-	Ranges  bool
 	Piece   int
+	Long    bool
 	Open    bool
 }
 
@@ -70,7 +69,7 @@ const (
 
 // New makes the network, with keys derived from a seed.
 func New(seed string, pages map[string]Page) *Site {
-	s := &Site{Net: fakenet.New(seed), Pages: pages, trees: map[principal.ID]*asset.Tree{}, chunks: map[string][]asset.Certified{}}
+	s := &Site{Net: fakenet.New(seed), Pages: pages, trees: map[principal.ID]*asset.Tree{}, pieces: map[string][]asset.Certified{}}
 	s.Replica = &fakenet.Replica{Net: s.Net, Now: time.Now, Answer: s.answer}
 	return s
 }
@@ -105,7 +104,6 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/cbor")
-	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
 	w.WriteHeader(status)
 	_, _ = w.Write(reply)
 }
@@ -166,24 +164,24 @@ func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
 	if !ok {
 		p, status, place = notFound(), 404, asset.Wildcard("")
 	}
-	tree := s.tree(canister, pages)
 	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
+	tree := s.tree(canister, pages)
 	var c asset.Certified
 	rules := expression(p)
-	if n, ok := p.chunk(req); ok {
-		part := p.part(n)
-		out.status, out.headers, out.body = 206, part.Headers, part.Body
-		c = s.chunks[path][n]
-	} else {
-		c = certify(place, p, status)
-	}
 	if from, ok := p.piece(req); ok {
 		resp := p.answer(from)
 		out.status, out.headers, out.body = int(resp.Status), resp.Headers, resp.Body
-		c, rules = certifyPiece(place, p, from), forRange()
-	} else if p.Chunk > 0 && !p.Ranges && len(p.Body) > p.Chunk {
-		out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
-		out.canister = canister
+		if p.Long {
+			c = s.pieces[path][from/p.Piece]
+		} else {
+			c, rules = certifyPiece(place, p, from), forRange()
+		}
+	} else {
+		c = certify(place, p, status)
+		if p.Chunk > 0 && len(p.Body) > p.Chunk {
+			out.body, out.token = p.Body[:p.Chunk], token(path, p.Chunk)
+			out.canister = canister
+		}
 	}
 	witness, err := tree.Witness(c, req.URL)
 	if err != nil {
@@ -218,13 +216,17 @@ func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
 	}
 	t := &asset.Tree{}
 	for path, p := range pages {
-		if p.Ranges && len(p.Body) > p.Chunk {
-			s.certifyChunks(t, path, p)
-			continue
+		if !p.Long {
+			t.Insert(certify(asset.Exact(path), p, 200))
 		}
-		t.Insert(certify(asset.Exact(path), p, 200))
+		delete(s.pieces, path)
 		for from := 0; p.Piece > 0 && from < len(p.Body); from += p.Piece {
-			t.Insert(certifyPiece(asset.Exact(path), p, from))
+			c := certifyPiece(asset.Exact(path), p, from)
+			if p.Long {
+				c = asset.Certify(asset.Exact(path), expression(p), nil, p.answer(from))
+				s.pieces[path] = append(s.pieces[path], c)
+			}
+			t.Insert(c)
 		}
 	}
 	t.Insert(certify(asset.Wildcard(""), notFound(), 404))
@@ -232,51 +234,26 @@ func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
 	return t
 }
 
-func (s *Site) certifyChunks(t *asset.Tree, path string, p Page) {
-	delete(s.chunks, path)
-	for n := 0; n*p.Chunk < len(p.Body); n++ {
-		c := certify(asset.Exact(path), p.part(n), 206)
-		t.Insert(c)
-		s.chunks[path] = append(s.chunks[path], c)
-	}
-}
-
 const rangeHeader = "range"
 
-// chunk is the number of the chunk in which the range of a request begins, 0 without one;
-// ok is false if the page has none.
-func (p Page) chunk(req *asset.Request) (n int, ok bool) {
-	if !p.Ranges || len(p.Body) <= p.Chunk {
+// piece is where the piece begins that a request asks for, or that it gets of a long page.
+func (p Page) piece(req *asset.Request) (from int, ok bool) {
+	if p.Piece == 0 {
 		return 0, false
 	}
-	at := 0
 	for _, h := range req.Headers {
-		if strings.EqualFold(h.Name, rangeHeader) {
-			from, _, _ := strings.Cut(strings.TrimPrefix(h.Value, "bytes="), "-")
-			at, _ = strconv.Atoi(from)
+		if !strings.EqualFold(h.Name, rangeHeader) {
+			continue
 		}
-	}
-	return min(max(0, at), len(p.Body)-1) / p.Chunk, true
-}
-
-// part is a chunk as an answer of its own.
-func (p Page) part(n int) Page {
-	end := min((n+1)*p.Chunk, len(p.Body))
-	span := fmt.Sprintf("bytes %d-%d/%d", n*p.Chunk, end-1, len(p.Body))
-	headers := append(p.Headers[:len(p.Headers):len(p.Headers)], asset.Header{Name: "content-range", Value: span})
-	return Page{Headers: headers, Body: p.Body[n*p.Chunk : end]}
-}
-
-// piece is where the piece begins that a request asks for.
-func (p Page) piece(req *asset.Request) (from int, ok bool) {
-	for _, h := range req.Headers {
-		if strings.EqualFold(h.Name, rangeHeader) && p.Piece > 0 {
-			text, _ := strings.CutPrefix(h.Value, "bytes=")
-			from, err := strconv.Atoi(strings.TrimSuffix(text, "-"))
-			return from, err == nil && from >= 0 && from%p.Piece == 0 && from < len(p.Body)
+		text, _, _ := strings.Cut(strings.TrimPrefix(h.Value, "bytes="), "-")
+		from, err := strconv.Atoi(text)
+		inside := err == nil && from >= 0 && from < len(p.Body)
+		if p.Long && inside {
+			from -= from % p.Piece
 		}
+		return from, inside && from%p.Piece == 0
 	}
-	return 0, false
+	return 0, p.Long
 }
 
 // answer is the answer with the piece that begins at an offset.

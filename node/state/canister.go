@@ -225,8 +225,8 @@ func (c *Canister) Record(ch Change) {
 	}
 }
 
-// maxLogBytes bounds a canister's log.
-const maxLogBytes = 4 * types.KiB
+// MaxLogBytes bounds a canister's log.
+const MaxLogBytes = 4 * types.KiB
 
 // logRecordBytes is what a line takes besides its content.
 const logRecordBytes = 16
@@ -235,12 +235,12 @@ const logRecordBytes = 16
 // long by itself is cut.
 func (c *Canister) AppendLog(now types.Time, lines [][]byte) {
 	for _, line := range lines {
-		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), maxLogBytes-logRecordBytes)]})
+		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), MaxLogBytes-logRecordBytes)]})
 		c.NextLog++
 	}
 	size := 0
 	for i := len(c.Log) - 1; i >= 0; i-- {
-		if size += logRecordBytes + len(c.Log[i].Content); size > maxLogBytes {
+		if size += logRecordBytes + len(c.Log[i].Content); size > MaxLogBytes {
 			c.Log = slices.Clone(c.Log[i+1:])
 			return
 		}
