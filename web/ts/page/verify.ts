@@ -42,8 +42,24 @@ function show(a: Account): void {
     ["Network's public key", a.rootKey],
     ["Light client", `SHA-256 ${a.wasmHash}`],
   ]));
+  void workerHash().then((hash) => facts?.append(...pairs([["Service worker", hash]])));
   document.querySelector("#loads-section")?.removeAttribute("hidden");
   document.querySelector("#loads")?.replaceChildren(...a.loads.map(details));
+}
+
+/**
+ * The hash of the worker as the gateway serves it now, which is what the browser updates
+ * to. The first line is the configuration; the rest is the file of the build.
+ */
+async function workerHash(): Promise<string> {
+  try {
+    const script = new Uint8Array(await (await fetch("/_portico/sw.js", { cache: "no-cache" })).arrayBuffer());
+    const file = script.subarray(script.indexOf(10) + 1);
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", file));
+    return `SHA-256 ${Array.from(hash, (b) => b.toString(16).padStart(2, "0")).join("")}, without its first line, the configuration`;
+  } catch {
+    return "not available";
+  }
 }
 
 function summarize(text: string, kind: "good" | "bad" | ""): void {
