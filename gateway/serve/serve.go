@@ -79,10 +79,13 @@ func New(d Deps) http.Handler {
 	if d.Limits == nil {
 		d.Limits = limit.New(limit.Config{})
 	}
-	return &handler{d}
+	return &handler{Deps: d}
 }
 
-type handler struct{ Deps }
+type handler struct {
+	Deps
+	names names
+}
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
@@ -232,6 +235,9 @@ func clientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	from := end.Addr().Unmap()
+	if len(proxies) == 0 {
+		return from
+	}
 	passed := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(passed) - 1; i >= 0 && trusted(from, proxies); i-- {
 		before, err := netip.ParseAddr(strings.TrimSpace(passed[i]))
