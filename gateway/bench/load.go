@@ -107,11 +107,16 @@ func (n *network) stop() error {
 
 // replica finds the process of one of the replicas.
 func (n *network) replica() (int, error) {
-	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", n.cmd.Process.Pid))
+	all := "" // each thread has children of its own
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", n.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	for _, word := range strings.Fields(string(all)) {
+	for _, t := range threads {
+		b, _ := os.ReadFile(t) // threads may have ended meanwhile
+		all += string(b)
+	}
+	for _, word := range strings.Fields(all) {
 		pid, err := strconv.Atoi(word)
 		if line, e := os.ReadFile("/proc/" + word + "/cmdline"); err == nil && e == nil && strings.Contains(string(line), "node-2") {
 			return pid, nil

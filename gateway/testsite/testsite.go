@@ -4,6 +4,7 @@
 package testsite
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,13 +46,14 @@ type Site struct {
 // Page is an asset with its headers. Chunk, if not 0, is the size of the parts in
 // which the body comes: from a streaming callback or, with Ranges, as answers of
 // status 206 that are certified one by one. An open page is one that the canister certifies not
-// to certify.
+// to certify. Status is 200 if it is 0.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
 	Chunk   int
 	Ranges  bool
 	Open    bool
+	Status  int
 }
 
 // Paths of the web canister that are no assets.
@@ -148,6 +150,7 @@ func (s *Site) httpRequest(arg []byte) fakenet.Outcome {
 		c, p.Body = s.chunks[path][n], p.Body[n*p.Chunk:min((n+1)*p.Chunk, len(p.Body))]
 		headers, status = s.chunkHeaders(path, n), 206
 	case ok:
+		status = cmp.Or(p.Status, status)
 		c = certify(place, p, status)
 	default:
 		p, status, place = notFound(), 404, asset.Wildcard("")
@@ -204,7 +207,7 @@ func (s *Site) certify() {
 			s.certifyChunks(path, p)
 			continue
 		}
-		s.tree.Insert(certify(asset.Exact(path), p, 200))
+		s.tree.Insert(certify(asset.Exact(path), p, cmp.Or(p.Status, 200)))
 	}
 	s.tree.Insert(certify(asset.Wildcard(""), notFound(), 404))
 }
