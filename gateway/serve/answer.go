@@ -117,7 +117,10 @@ func (x *exchange) Prepare() func(ctx context.Context, hold func(bytes int) erro
 	canisters, canister := x.Canisters, x.target.Canister
 	return func(ctx context.Context, hold func(bytes int) error) (*lightclient.HTTPResponse, error) {
 		opt := lightclient.HTTPOptions{Hold: hold}
-		resp, err := canisters.HTTPRequest(ctx, canister, &req, opt)
+		ask := func(ctx context.Context, req *asset.Request, opt lightclient.HTTPOptions) (*lightclient.HTTPResponse, error) {
+			return canisters.HTTPRequest(ctx, canister, req, opt)
+		}
+		resp, err := partly(ctx, ask, &req, opt)
 		if err != nil || resp.Status != http.StatusPartialContent {
 			return resp, err
 		}
