@@ -24,6 +24,7 @@ const lies = {
     if (path === "/") headers["x-motto"] = "forged";
     return body;
   },
+  "light client": (path, headers, body) => (path === "/_portico/sw.js" ? body + "/* and a little more */" : body),
   redirect: (path, headers, body) => {
     if (path === "/") headers.refresh = "0;url=https://evil.example/";
     return body;
@@ -158,6 +159,15 @@ describe("browser extension", { skip }, () => {
     await v.page.goto(`${liar.origin}/zipped`);
     const p = await popup(v, "Verified");
     await p.shown.getByText(/^genuine: both files are those of this build/).waitFor();
+  });
+
+  test("a light client that is not of this build is named", async (t) => {
+    const v = await visitor(t);
+    liar.lie = "light client";
+    t.after(() => (liar.lie = undefined));
+    await v.page.goto(`${liar.origin}/zipped`);
+    const p = await popup(v, "Verified"); // the page itself came without it
+    await p.shown.getByText("NOT the known one: the service worker is not the one of this build").waitFor();
   });
 
   test("a page with requests that do something is verified but for those", async (t) => {
