@@ -49,6 +49,10 @@ test: build worker sample chromium ## everything: packages, specification vector
 	$(GO) test ./...
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
+.PHONY: screenshots
+screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
+
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
 	$(GO) vet ./...
@@ -71,16 +75,23 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 	$(GO) test -c -o build/conformance ./node/conformance
 	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
-bench: build worker sample chromium ## the figures in the README, beside those of peers
+bench: build worker sample chromium bench-peers ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib 10
 	$(GO) test -run '^$$' -bench HeightWithRealSignatures -benchtime 30x ./node/sim
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
+	$(GO) run ./gateway/bench
+	$(GO) run ./gateway/bench -load $(BIN) -sample $(SAMPLE)
 	$(NODE) web/e2e/bench-certificate.mjs
+	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
+
+.PHONY: bench-peers
+bench-peers: ## nginx and wrk, from Debian, if they are missing
+	@(command -v nginx && command -v wrk) >/dev/null || (echo "installing nginx and wrk for the figures of the gateway"; apt-get update -q && apt-get install -yq --no-install-recommends nginx-light wrk)
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -182,9 +182,24 @@ describe("verification", () => {
 
 describe("bodies", () => {
   row("streaming callbacks", `GET ${web}/large`, { status: 200, body: "^(0123456789abcdef){65536}$" });
+  row("certified ranges, whole", `GET ${web}/film`, { status: 200, "content-length": "^1048576$", body: "^(0123456789abcdef){65536}$" });
+  row("a range", `GET ${web}/film`, { status: 206, "content-range": "^bytes 400000-400015/1048576$", body: "^0123456789abcdef$" }, { headers: ["Range: bytes=400000-400015"] });
+  row("a range beyond the end", `GET ${web}/film`, { status: 416 }, { headers: ["Range: bytes=9999999-"] });
+  row("compressed for who wants it", `GET ${web}/long`, { status: 200, "content-encoding": "^(br|gzip)$", vary: "[Aa]ccept-[Ee]ncoding" }, { headers: ["Accept-Encoding: br, gzip"] });
+  row("not for others", `GET ${web}/long`, { status: 200, "content-encoding": null, body: "^(0123456789abcdef){2500}$" });
   row("HEAD", `HEAD ${web}/`, { status: 200, "content-length": "^25$", "x-ic-canister-id": ".", body: "^$" });
   row("HEAD at an alias tells the canister", "HEAD http://shop.localhost/", { status: 200, "x-ic-canister-id": "^", "access-control-expose-headers": "x-ic-canister-id" });
   row("redirects are certified answers", `GET ${web}/moved`, { status: 200, location: "^/$" });
+});
+
+describe("caching", () => {
+  row("the first answer is the canister's", `GET ${web}/style`, { status: 200, etag: '"v1"', "cache-status": "^portico; fwd" });
+  row("the second is kept", `GET ${web}/style`, { status: 200, "cache-status": "^portico; hit", age: "^\\d+$", body: "color: red" });
+  row("nothing new", `GET ${web}/style`, { status: 304, etag: '"v1"', body: "^$" }, { headers: ['If-None-Match: W/"v1"'] });
+  row("something new", `GET ${web}/style`, { status: 200, body: "color: red" }, { headers: ['If-None-Match: "v0"'] });
+  row("no-store", `GET ${web}/private`, { status: 200, "cache-status": "^portico; fwd" });
+  row("no-store, again", `GET ${web}/private`, { status: 200, "cache-status": "^portico; fwd" });
+  row("raw answers are not kept", "GET http://{web}.raw.localhost/style", { status: 200, "cache-status": null });
 });
 
 const headers = "user-agent, dnt, if-none-match, if-modified-since, cache-control, content-type, range, cookie, x-requested-with, x-ic-canister-id";

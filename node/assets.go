@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -35,12 +34,8 @@ const (
 	networkVariable  = "ICP_CLI_NETWORK"
 )
 
-// Where the Internet Computer answers, and the key that it answers by.
-const (
-	mainnetName    = "ic"
-	mainnetURL     = "https://icp-api.io"
-	mainnetRootKey = "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100814c0e6ec71fab583b08bd81373c255c3c371b2e84863c98a4f1e08b74235d14fb5d9c0cd546d9685f913a0c0b2cc5341583bf4b4392e467db96d65b9bb4cb717112f8472e0d5a4d14505ffd7484b01291091c5f87b98883463f98091a0baaae"
-)
+// mainnetName is icp-cli's name of the Internet Computer.
+const mainnetName = "ic"
 
 // maxSmallFile bounds files that are read whole, such as keys, in bytes.
 const maxSmallFile = 1 << 20
@@ -264,7 +259,8 @@ func findNetwork(ctx context.Context, name, key string) (syncTarget, error) {
 		key = cmp.Or(key, found)
 	}
 	if t.url = strings.TrimSuffix(t.url, "/"); key != "" {
-		t.rootKey, err = parseRootKey(key)
+		trusted, err := readRootKey(key)
+		t.rootKey = trusted.der
 		return t, err
 	}
 	u, err := url.Parse(t.url)
@@ -306,20 +302,6 @@ func projectNetwork(name string) (address, rootKey string, err error) {
 			return "", "", fmt.Errorf("it is neither a URL nor %q, and no directory from here on up has %s", mainnetName, file)
 		}
 	}
-}
-
-func parseRootKey(text string) ([]byte, error) {
-	if key, err := hex.DecodeString(text); err == nil {
-		return key, nil
-	}
-	key, err := os.ReadFile(text)
-	if err != nil {
-		return nil, fmt.Errorf("--root-key is neither hexadecimal nor a file: %w", err)
-	}
-	if decoded, err := hex.DecodeString(strings.TrimSpace(string(key))); err == nil {
-		return decoded, nil
-	}
-	return key, nil
 }
 
 // statedRootKey asks a network on this machine for its key, which is new whenever such

@@ -5,6 +5,7 @@
 //	portico replica     one replica, from its TOML file
 //	portico gateway     one HTTP gateway, from its TOML file
 //	portico assets      fills an asset canister from a directory: assets sync DIR
+//	portico browse      a gateway on your own machine that verifies for you what it shows
 //	portico play FILE   a scripted scenario of the simulator, and its score
 //
 // "portico COMMAND -h" lists a command's flags.
@@ -48,6 +49,17 @@ func main() {
 	}
 }
 
+// overview is what "portico help" says before the flags of up.
+const overview = `portico up          a local network; also without the word
+portico replica     one replica, from its TOML file
+portico gateway     one HTTP gateway, from its TOML file
+portico browse      a gateway on your own machine that verifies what it shows, for mainnet or another network
+portico assets      fills an asset canister from a directory: assets sync DIR
+portico play FILE   a scripted scenario of the simulator
+"portico COMMAND -h" lists a command's flags.
+
+`
+
 // setLog sends the log to standard error: warnings, or with verbose more.
 func setLog(verbose bool) {
 	level := slog.LevelWarn
@@ -70,12 +82,15 @@ func run(ctx context.Context, args []string) error {
 		return gatewayCommand(ctx, args[1:])
 	case "assets":
 		return assetsCommand(ctx, args[1:])
+	case "browse":
+		return browseCommand(ctx, args[1:])
 	case "play":
 		return playCommand(args[1:])
 	case "help":
+		fmt.Fprint(os.Stderr, overview)
 		return upCommand(ctx, []string{"-h"})
 	default:
-		return fmt.Errorf("there is no command %q: try up, replica, gateway, assets or play", command)
+		return fmt.Errorf("there is no command %q: try up, replica, gateway, assets, browse or play", command)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"portico/gateway/host"
 	"portico/gateway/limit"
 	"portico/gateway/page"
+	"portico/gateway/quick"
 	"portico/lightclient"
 	"portico/lightclient/asset"
 	"portico/lightclient/principal"
@@ -72,17 +73,20 @@ type Denylist interface {
 }
 
 // New makes the handler.
-func New(d Deps) http.Handler {
+func New(d Deps) quick.Handler {
 	if d.Cache == nil {
 		d.Cache = cache.New(cache.Config{})
 	}
 	if d.Limits == nil {
 		d.Limits = limit.New(limit.Config{})
 	}
-	return &handler{d}
+	return &handler{Deps: d}
 }
 
-type handler struct{ Deps }
+type handler struct {
+	Deps
+	names names
+}
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()

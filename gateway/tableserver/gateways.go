@@ -65,7 +65,9 @@ func (b *bench) gateways(replica string) (map[string]int, error) {
 	for name, limits := range map[string]limit.Config{"main": {}, "slow": {PerSecond: 0.01, Burst: 3}, "small": {InFlight: 1}} {
 		cfg := full
 		cfg.Limits = limits
-		if name != "main" {
+		if name == "main" {
+			cfg.CacheBytes = 64 << 20
+		} else {
 			cfg.Custom = nil // one gateway rewrites the file
 		}
 		g, err := gateway.New(cfg)

@@ -190,6 +190,8 @@ func pages() map[string]testsite.Page {
 	return map[string]testsite.Page{
 		"/":                       {Headers: kind("text/html", "x-motto", "certified too"), Body: []byte("<h1>A certified page</h1>")},
 		"/large":                  {Headers: kind("application/octet-stream"), Body: large, Chunk: 400_000},
+		"/film":                   {Headers: kind("video/mp4", "accept-ranges", "bytes"), Body: large, Piece: 400_000, Long: true},
+		"/long":                   {Headers: kind("text/plain"), Body: large[:40_000]},
 		"/open":                   {Headers: kind("text/plain"), Body: []byte("open"), Open: true},
 		"/friends":                {Headers: kind("text/plain", "access-control-allow-origin", "https://friend.example"), Body: []byte("for friends")},
 		"/moved":                  {Headers: kind("text/plain", "location", "/"), Body: []byte("moved")},

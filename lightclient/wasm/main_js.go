@@ -95,7 +95,13 @@ func newClient(host string, rootKey []byte, as envelope.Identity) (*lightclient.
 		Transport: &transport{origin: host}, RootKey: rootKey, BLS: verifier.Verify, Identity: as,
 		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode,
 	})
-	return client, &certificate.Verifier{RootKey: rootKey, BLS: verifier.Verify}, verifier.Warm
+	warm := func() {
+		verifier.Warm()
+		for _, key := range client.ExpectedKeys() {
+			verifier.Prepare(key)
+		}
+	}
+	return client, &certificate.Verifier{RootKey: rootKey, BLS: verifier.Verify}, warm
 }
 
 func (c *client) remembered(js.Value, []js.Value) any {

@@ -3,14 +3,17 @@
 //
 //   node web/ts/build.mjs [--quick] [--root-key HEX] [folder]        (default: bin/worker)
 //
-// The folder then has sw.js, page.js, client.wasm and client.wasm.br, and in package/
+// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br, and in package/
 // the npm package of web/ts/client. Worker and package carry the hash of client.wasm
 // and run no other; with --root-key the worker believes no other network either.
+//
+// The same commit, Go and esbuild give the same bytes, in whatever folder. SHA256SUMS
+// (for sha256sum -c) and hashes.json have the hash of each file, and are printed.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -30,7 +33,7 @@ const built = join(out, "built.wasm");
 const go = (args, env = {}) =>
   execFileSync("go", args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "inherit", "inherit"] });
 function lightClient(file, ...tags) {
-  go(["build", "-trimpath", "-ldflags", "-s -w", ...tags, "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
+  go(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", ...tags, "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
   go(["run", "portico/lightclient/wasm/trim", built, file]);
   rmSync(built);
   return readFileSync(file);
@@ -40,13 +43,21 @@ const plain = lightClient(wasm);
 
 // The scripts come after the light client, whose hash they carry.
 const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
+// Go's glue under a name of its own: that of its file would tell where Go is installed.
+const glue = {
+  name: "wasm_exec",
+  setup(b) {
+    b.onResolve({ filter: /^wasm_exec$/ }, () => ({ path: "wasm_exec.js", namespace: "go" }));
+    b.onLoad({ filter: /.*/, namespace: "go" }, () => ({ contents: readFileSync(join(goroot, "lib/wasm/wasm_exec.js"), "utf8") }));
+  },
+};
 const common = {
   bundle: true,
   minify: true,
   target: "es2022",
   legalComments: "none",
   loader: { ".css": "text" },
-  alias: { wasm_exec: join(goroot, "lib/wasm/wasm_exec.js") },
+  plugins: [glue],
   absWorkingDir: here,
   logLevel: "warning",
 };
@@ -58,7 +69,9 @@ await build({
   outfile: join(out, "sw.js"),
   define: { LIGHT_CLIENT: sha256(plain), ROOT_KEY: JSON.stringify(flags["root-key"].toLowerCase()) },
 });
-await build({ ...common, format: "iife", entryPoints: ["page/page.ts"], outfile: join(out, "page.js") });
+for (const page of ["page", "panel", "network"]) {
+  await build({ ...common, format: "iife", entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
+}
 
 // The package, with its types and a light client that can do more.
 const pack = join(out, "package");
@@ -84,3 +97,14 @@ if (!before?.equals(plain) || !existsSync(compressed)) {
   const params = { [BROTLI_PARAM_QUALITY]: flags.quick ? 5 : 11, [BROTLI_PARAM_LGWIN]: 22, [BROTLI_PARAM_SIZE_HINT]: plain.length };
   writeFileSync(compressed, brotliCompressSync(plain, { params }));
 }
+
+const names = readdirSync(out, { recursive: true, withFileTypes: true })
+  .filter((e) => e.isFile())
+  .map((e) => relative(out, join(e.parentPath, e.name)).replaceAll("\\", "/"))
+  .filter((name) => /^([a-z]+\.js|client\.wasm(\.br)?|package\/.*)$/.test(name))
+  .sort();
+const hashes = Object.fromEntries(names.map((name) => [name, createHash("sha256").update(readFileSync(join(out, name))).digest("hex")]));
+const sums = names.map((name) => `${hashes[name]}  ${name}\n`).join("");
+writeFileSync(join(out, "SHA256SUMS"), sums);
+writeFileSync(join(out, "hashes.json"), JSON.stringify(hashes, null, 1) + "\n");
+if (!flags.quick) process.stdout.write(sums);
