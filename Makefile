@@ -71,16 +71,22 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 	$(GO) test -c -o build/conformance ./node/conformance
 	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
-bench: build worker sample chromium ## the figures in the README, beside those of peers
+bench: build worker sample chromium bench-peers ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib 10
 	$(GO) test -run '^$$' -bench HeightWithRealSignatures -benchtime 30x ./node/sim
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
+	$(GO) run ./gateway/bench
+	$(GO) run ./gateway/bench -load $(BIN) -sample $(SAMPLE)
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
+
+.PHONY: bench-peers
+bench-peers: ## nginx and wrk, from Debian, if they are missing
+	@(command -v nginx && command -v wrk) >/dev/null || (echo "installing nginx and wrk for the figures of the gateway"; apt-get update -q && apt-get install -yq --no-install-recommends nginx-light wrk)
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -18,7 +18,7 @@ import (
 const secret = "the body that was certified"
 
 // start runs a replica and a gateway before it. change may alter the configuration.
-func start(t *testing.T, change func(*testsite.Site, *Config)) (*testsite.Site, http.Handler) {
+func start(t testing.TB, change func(*testsite.Site, *Config)) (*testsite.Site, http.Handler) {
 	t.Helper()
 	html := []asset.Header{{Name: "content-type", Value: "text/html"}, {Name: "x-motto", Value: "certified too"}}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)

@@ -119,9 +119,19 @@ func (r *Resolver) host(hostport string) (Target, error) {
 	return below, err
 }
 
+// isAddress reports whether a host is an address. No name ends with a digit's label
+// or has colons, so that names are not parsed in vain.
+func isAddress(host string) bool {
+	if end := len(host) - 1; end < 0 || (host[end] < '0' || host[end] > '9') && !strings.Contains(host, ":") {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
 // below finds what a host says without aliases.
 func (r *Resolver) below(t Target) (Target, error) {
-	if _, err := netip.ParseAddr(t.Host); err == nil {
+	if isAddress(t.Host) {
 		t.Bare = true
 		return t, nil
 	}

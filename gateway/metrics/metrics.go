@@ -6,7 +6,6 @@ package metrics
 
 import (
 	"net/http"
-	"strconv"
 
 	"portico/gateway/fetch"
 	"portico/gateway/serve"
@@ -81,7 +80,10 @@ func class(status int) string {
 	if status == 0 {
 		return "none"
 	}
-	return strconv.Itoa(status/100) + "xx"
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}[status/100-1]
 }
 
 // upstream collects the failures of replicas.

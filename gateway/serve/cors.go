@@ -48,10 +48,18 @@ func answersPreflight(resp *lightclient.HTTPResponse) bool {
 	return false
 }
 
+// What almost every answer has is shared; nobody writes to it.
+var (
+	everyOrigin = []string{"*"}
+	exposed     = []string{corsExpose}
+)
+
 // completeCORS adds the rules that an answer does not have. Where a canister has its
 // own, these stand, each by itself.
 func (x *exchange) completeCORS(h http.Header) {
-	defaults(h, "Access-Control-Allow-Origin", "*")
+	if len(h["Access-Control-Allow-Origin"]) == 0 {
+		h["Access-Control-Allow-Origin"] = everyOrigin
+	}
 	if x.isPreflight() {
 		defaults(h, "Access-Control-Allow-Methods", corsMethods)
 		defaults(h, "Access-Control-Allow-Headers", corsHTTPHeaders)
@@ -59,7 +67,9 @@ func (x *exchange) completeCORS(h http.Header) {
 		defaults(h, "Vary", corsVary)
 		return
 	}
-	defaults(h, "Access-Control-Expose-Headers", corsExpose)
+	if len(h["Access-Control-Expose-Headers"]) == 0 {
+		h["Access-Control-Expose-Headers"] = exposed
+	}
 }
 
 // defaults sets a header that is not there.

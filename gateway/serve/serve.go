@@ -79,10 +79,13 @@ func New(d Deps) http.Handler {
 	if d.Limits == nil {
 		d.Limits = limit.New(limit.Config{})
 	}
-	return &handler{d}
+	return &handler{Deps: d}
 }
 
-type handler struct{ Deps }
+type handler struct {
+	Deps
+	names names
+}
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()

@@ -4,6 +4,7 @@
 package testsite
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -51,7 +52,7 @@ type Site struct {
 // which the body is streamed; Piece, if not 0, that of the pieces that are certified
 // each for itself, for requests with a range from the beginning of one on. A long page gives
 // nothing but such pieces, whatever the request. An open
-// page is one that the canister certifies not to certify.
+// page is one that the canister certifies not to certify. Status is 200 if it is 0.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
@@ -59,6 +60,7 @@ type Page struct {
 	Piece   int
 	Long    bool
 	Open    bool
+	Status  int
 }
 
 // Paths of the web canister that are no assets.
@@ -164,6 +166,7 @@ func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
 	if !ok {
 		p, status, place = notFound(), 404, asset.Wildcard("")
 	}
+	status = cmp.Or(p.Status, status)
 	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
 	tree := s.tree(canister, pages)
 	var c asset.Certified
@@ -217,7 +220,7 @@ func (s *Site) tree(canister principal.ID, pages map[string]Page) *asset.Tree {
 	t := &asset.Tree{}
 	for path, p := range pages {
 		if !p.Long {
-			t.Insert(certify(asset.Exact(path), p, 200))
+			t.Insert(certify(asset.Exact(path), p, cmp.Or(p.Status, 200)))
 		}
 		delete(s.pieces, path)
 		for from := 0; p.Piece > 0 && from < len(p.Body); from += p.Piece {

@@ -107,10 +107,10 @@ func Tree(entries ...Entry) hashtree.Tree {
 }
 
 // Certify makes a certificate of a tree with the time and the entries, signed by
-// the other subnet under a delegation that is a day old.
+// the other subnet under a delegation that is a day old and the same for an hour.
 func (n *Network) Certify(at time.Time, entries ...Entry) []byte {
 	c := n.sign(n.Subnet, at, entries)
-	c.Delegation = n.delegation(at.Add(-24 * time.Hour))
+	c.Delegation = n.delegation(at.Add(-24 * time.Hour).Truncate(time.Hour))
 	return c.Append(nil)
 }
 
