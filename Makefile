@@ -50,7 +50,11 @@ FORCE:
 
 test: build worker sample chromium ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+
+.PHONY: screenshots
+screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
 
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
@@ -82,7 +86,9 @@ bench: build worker sample chromium ## the figures in the README, beside those o
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
 	$(NODE) web/e2e/bench-certificate.mjs
+	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
+	$(NODE) web/sync/bench.mjs
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

@@ -245,6 +245,9 @@ func TestTheAPIIsPassedThroughOnEveryHost(t *testing.T) {
 			r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: status %d, %v", host, r.StatusCode, r.Header)
 		}
+		if r := ask(h, "HEAD http://"+host+"/api/v2/status"); r.StatusCode != 200 || r.Header.Get("Content-Length") == "" {
+			t.Errorf("%s: HEAD: status %d, %v", host, r.StatusCode, r.Header)
+		}
 		r = ask(h, "POST http://"+host+"/api/v3/canister/"+id+"/query")
 		if r.StatusCode != 400 || r.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: an empty query came back with %d", host, r.StatusCode)

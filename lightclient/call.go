@@ -2,7 +2,6 @@ package lightclient
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"portico/lightclient/hashtree"
 	"portico/lightclient/leb128"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // How often the state of a call that takes longer is read: after half a second,
@@ -80,7 +80,7 @@ type pending struct {
 }
 
 func (p *pending) fail(err error) error {
-	return &VerificationError{What: "answer to call 0x" + hex.EncodeToString(p.id[:]), Err: err}
+	return &VerificationError{What: "answer to call 0x" + reason.Hex(p.id[:]), Err: err}
 }
 
 // answer reads the direct answer to a call.
@@ -132,7 +132,7 @@ func (p *pending) outcome(cert *certificate.Certificate) (*callReply, error) {
 		case err != nil:
 			return nil, p.fail(err)
 		case now.After(p.expiry):
-			return nil, &ExpiredError{RequestID: p.id, Expiry: p.expiry}
+			return nil, &ExpiredError{p.id}
 		default:
 			return nil, nil
 		}

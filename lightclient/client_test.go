@@ -29,11 +29,13 @@ func newClient(answer fakenet.Outcome) (*Client, *fakenet.Replica) {
 	return clientOf(func(*envelope.Request) fakenet.Outcome { return answer })
 }
 
+func ed25519Verify(pk, msg, sig []byte) bool { return ed25519.Verify(pk, msg, sig) }
+
 func clientOf(answer func(*envelope.Request) fakenet.Outcome) (*Client, *fakenet.Replica) {
 	r := &fakenet.Replica{Net: fakenet.New("client"), Now: func() time.Time { return start }, Answer: answer}
 	c := New(Config{
 		Transport: r, RootKey: r.Net.RootKey(), BLS: bls.NewVerifier().Verify, Rand: rand.Reader,
-		Ed25519: func(pk, msg, sig []byte) bool { return ed25519.Verify(pk, msg, sig) },
+		Ed25519: ed25519Verify,
 		Now:     func() time.Time { return start },
 	})
 	return c, r

@@ -1,9 +1,6 @@
 package lightclient
 
-import (
-	"strconv"
-	"time"
-)
+import "strconv"
 
 // Reject is the negative answer to a message (interface specification, "Reject codes").
 type Reject struct {
@@ -66,10 +63,7 @@ func (e *VerificationError) Unwrap() error { return e.Err }
 
 // ExpiredError means that the network knows nothing of a call whose time is over.
 // It will not be executed any more; if it ever was accepted, it may have been.
-type ExpiredError struct {
-	RequestID [32]byte
-	Expiry    time.Time
-}
+type ExpiredError struct{ RequestID [32]byte }
 
 // Error says so.
 func (*ExpiredError) Error() string {

@@ -18,6 +18,9 @@ type HTTPOptions struct {
 	Raw bool
 	// MaxBody bounds the body in bytes where it comes in several answers; 0 means 64 MiB.
 	MaxBody int
+	// Hold, if not nil, is asked before so many further bytes of a body are kept
+	// that comes by callbacks; its error ends the request.
+	Hold func(bytes int) error
 }
 
 const (
@@ -141,16 +144,7 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		Report: asset.Report{Canister: x.canister, RootKey: c.verifier.RootKey, Scope: asset.ScopeNothing},
 	}
 	if !x.opt.Raw {
-		if c.sha256 != nil {
-			h := c.sha256(r.Body)
-			r.BodyHash = &h
-		}
-		v := &asset.Verifier{
-			Certificates:  c.verifier,
-			AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
-			Decode:        c.decode,
-		}
-		verified, err := v.Verify(x.canister, req, &r.Response, c.now())
+		verified, err := c.VerifyResponse(ctx, x.canister, req, &r.Response)
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +158,23 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		}
 	}
 	return out, nil
+}
+
+// VerifyResponse checks a response that came some other way, whole and as the canister
+// gave it. The network is asked only whether a canister that answered by version 1 of
+// certification offers no better one. Errors are *asset.Error.
+func (c *Client) VerifyResponse(ctx context.Context, canister principal.ID, req *asset.Request, resp *asset.Response) (*asset.Verified, error) {
+	r := *resp
+	if r.BodyHash == nil && c.sha256 != nil {
+		h := c.sha256(r.Body)
+		r.BodyHash = &h
+	}
+	v := &asset.Verifier{
+		Certificates:  c.verifier,
+		AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
+		Decode:        c.decode,
+	}
+	return v.Verify(canister, req, &r, c.now())
 }
 
 // update makes the request as a call, whose reply is certified as a whole.
@@ -216,11 +227,7 @@ func (x *exchange) stream(ctx context.Context, r *response, send func(ctx contex
 		if n == maxChunks {
 			return x.invalid(errors.New("its body has more than " + strconv.Itoa(maxChunks) + " parts"))
 		}
-		arg, err := next.encodeToken()
-		if err != nil {
-			return x.invalid(err)
-		}
-		b, err := send(ctx, next.method, arg)
+		b, err := send(ctx, next.method, next.token)
 		if err != nil {
 			return err
 		}
@@ -231,9 +238,17 @@ func (x *exchange) stream(ctx context.Context, r *response, send func(ctx contex
 		if len(body) > x.opt.MaxBody-len(r.Body) {
 			return &TooLargeError{x.opt.MaxBody}
 		}
+		if x.opt.Hold != nil {
+			if err := x.opt.Hold(len(body)); err != nil {
+				return err
+			}
+		}
 		// The first append copies, as the body aliases the first answer.
 		r.Body = append(r.Body[:len(r.Body):len(r.Body)], body...)
-		next = next.with(token)
+		if token == nil {
+			return nil
+		}
+		next = &callback{service: next.service, method: next.method, token: token}
 	}
 	return nil
 }

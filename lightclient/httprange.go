@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"portico/lightclient/asset"
+	"portico/lightclient/reason"
 )
 
 const (
@@ -104,10 +105,10 @@ func rangeOf(r *HTTPResponse) (byteRange, error) {
 	l, err2 := strconv.ParseUint(last, 10, 62)
 	t, err3 := strconv.ParseUint(total, 10, 62)
 	if !ok || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil || f > l || l >= t {
-		return byteRange{}, errors.New("its certified Content-Range is " + strconv.Quote(value))
+		return byteRange{}, errors.New("its certified Content-Range is " + reason.Quote(value))
 	}
 	if uint64(len(r.Body)) != l-f+1 {
-		return byteRange{}, errors.New("its body has " + strconv.Itoa(len(r.Body)) + " bytes for the range " + strconv.Quote(value))
+		return byteRange{}, errors.New("its body has " + strconv.Itoa(len(r.Body)) + " bytes for the range " + reason.Quote(value))
 	}
 	return byteRange{int(f), int(l), int(t)}, nil
 }

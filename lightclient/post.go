@@ -47,12 +47,15 @@ func (c *Client) post(ctx context.Context, path string, e *envelope.Envelope) (s
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
+	over := make(chan struct{})
+	// A timer with a channel of its own would bring the runtime's settings and
+	// metrics into the browser's program.
+	t := time.AfterFunc(d, func() { close(over) })
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-over:
 		return nil
 	}
 }

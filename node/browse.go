@@ -29,8 +29,8 @@ import (
 	"portico/node/api"
 )
 
-// Where "portico browse" goes unless it is told otherwise, and the key by which it believes
-// what comes from there: the public key of the Internet Computer, as all agents have it built in.
+// Where the Internet Computer answers, and the key by which commands believe what comes from
+// there: its public key, as all agents have it built in.
 const (
 	mainnetURL     = "https://icp-api.io"
 	mainnetRootKey = "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100" +

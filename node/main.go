@@ -4,6 +4,7 @@
 //	portico up          a local network; also without the word, as a launcher for other tools
 //	portico replica     one replica, from its TOML file
 //	portico gateway     one HTTP gateway, from its TOML file
+//	portico assets      fills an asset canister from a directory: assets sync DIR
 //	portico browse      a gateway on your own machine that verifies for you what it shows
 //	portico play FILE   a scripted scenario of the simulator, and its score
 //
@@ -53,6 +54,7 @@ const overview = `portico up          a local network; also without the word
 portico replica     one replica, from its TOML file
 portico gateway     one HTTP gateway, from its TOML file
 portico browse      a gateway on your own machine that verifies what it shows, for mainnet or another network
+portico assets      fills an asset canister from a directory: assets sync DIR
 portico play FILE   a scripted scenario of the simulator
 "portico COMMAND -h" lists a command's flags.
 
@@ -78,6 +80,8 @@ func run(ctx context.Context, args []string) error {
 		return replicaCommand(ctx, args[1:])
 	case "gateway":
 		return gatewayCommand(ctx, args[1:])
+	case "assets":
+		return assetsCommand(ctx, args[1:])
 	case "browse":
 		return browseCommand(ctx, args[1:])
 	case "play":
@@ -86,7 +90,7 @@ func run(ctx context.Context, args []string) error {
 		fmt.Fprint(os.Stderr, overview)
 		return upCommand(ctx, []string{"-h"})
 	default:
-		return fmt.Errorf("there is no command %q: try up, replica, gateway, browse or play", command)
+		return fmt.Errorf("there is no command %q: try up, replica, gateway, assets, browse or play", command)
 	}
 }
 

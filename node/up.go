@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 
 	"portico/gateway/host"
 	"portico/lightclient/principal"
+	"portico/node/config"
+	"portico/node/registry"
 	"portico/node/types"
 
 	"golang.org/x/sync/errgroup"
@@ -41,6 +44,9 @@ type network struct {
 	sandboxes        uint
 	workerDir        string
 	sampleDir        string
+	domainFile       string
+	cacheMegabytes   uint
+	accessLog        bool
 }
 
 // list is a flag that may be given several times.
@@ -85,6 +91,9 @@ func (n *network) flags() *flag.FlagSet {
 	f.UintVar(&n.sandboxes, "sandboxes", 0, "`number` of processes in which each replica runs the code of canisters, apart from its secrets; 0 is its own")
 	f.StringVar(&n.workerDir, "worker-dir", "", "`directory` with the built service worker (default: next to the program, if it is there)")
 	f.StringVar(&n.sampleDir, "sample", "", "`directory` of a built sample dapp to deploy once")
+	f.StringVar(&n.domainFile, "domain-file", "", "`file` with lines host:canister, names and custom domains of canisters; read again when it changes")
+	f.BoolVar(&n.accessLog, "access-log", false, "write a line of JSON for each request to the gateway to standard error")
+	f.UintVar(&n.cacheMegabytes, "gateway-cache", 0, "`MiB` of verified answers that the gateway keeps; 0 shows what was deployed at once")
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
 	f.StringVar(&n.interfaceVersion, "interface-version", interfaceVersion, "`version` of the launcher interface that the calling tool speaks")
 	f.Var(&n.subnets, "subnet", "`kind` of a subnet that is wanted; all canisters live on one so far")
@@ -149,6 +158,11 @@ func (n *network) up(ctx context.Context) (err error) {
 	if len(n.domains) == 0 {
 		n.domains = list{defaultDomain}
 	}
+	if n.domainFile != "" {
+		if err := (&host.File{Path: n.domainFile}).Check(); err != nil {
+			return err
+		}
+	}
 	gateway, err := net.Listen("tcp", net.JoinHostPort(n.bind, strconv.FormatUint(uint64(n.gatewayPort), 10)))
 	if err != nil {
 		return fmt.Errorf("the gateway's address: %w", err)
@@ -174,10 +188,16 @@ func (n *network) up(ctx context.Context) (err error) {
 	for _, a := range r.addresses {
 		urls = append(urls, "http://"+a.api.address)
 	}
+	home := n.dashboard(r)
+	running.Go(func() error {
+		home.Run(ctx)
+		return nil
+	})
 	serving := make(chan error, 1)
 	go func() {
 		serving <- runGateway(ctx, gatewayConfig{
-			listener: gateway, replicas: urls, rootKey: r.rootKey, domains: n.domains, aliases: n.aliases(), workerDir: n.worker(),
+			listener: gateway, replicas: urls, rootKey: r.rootKey, domains: n.domains, aliases: n.aliases(), workerDir: n.worker(), home: home,
+			operation: n.operation(),
 		})
 	}()
 	if err := n.announce(ctx, gateway.Addr().(*net.TCPAddr), r); err != nil {
@@ -195,6 +215,7 @@ func (n *network) up(ctx context.Context) (err error) {
 
 // replicas are the replicas of a network that runs.
 type replicas struct {
+	records   *registry.Records
 	rootKey   []byte
 	addresses []*addresses
 	nodes     []*supervised
@@ -223,7 +244,7 @@ func (n *network) prepare() (*replicas, error) {
 	if err != nil {
 		return nil, errors.Join(err, release(all))
 	}
-	r := &replicas{rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
+	r := &replicas{records: records, rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
 	for i, node := range records.Nodes {
 		if err := f.settings(i, records, all, n.sandboxes); err != nil {
 			return nil, errors.Join(err, release(all))
@@ -302,12 +323,26 @@ func (r *replicas) lines(verbose bool) string {
 	return b.String()
 }
 
-// aliases are the names that the calling tool writes into the status directory.
+// aliases are the names that the calling tool writes into the status directory, and
+// those of the file that the developer keeps.
 func (n *network) aliases() host.Aliases {
-	if n.statusDir == "" {
-		return nil
+	var all host.Chain
+	if n.statusDir != "" {
+		all = append(all, &host.File{Path: filepath.Join(n.statusDir, "custom-domains.txt"), Log: slog.Default()})
 	}
-	return &host.File{Path: filepath.Join(n.statusDir, "custom-domains.txt")}
+	if n.domainFile != "" {
+		all = append(all, &host.File{Path: n.domainFile, Log: slog.Default()})
+	}
+	return all
+}
+
+// operation is how the gateway of a local network is run.
+func (n *network) operation() operation {
+	o := operation{limits: config.DefaultLimits(), cacheBytes: uint64(n.cacheMegabytes) << 20, staleFor: config.DefaultStaleSeconds * time.Second}
+	if n.accessLog {
+		o.accessLog = slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	}
+	return o
 }
 
 // worker is the directory of the service worker, "" if there is none.

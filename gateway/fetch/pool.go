@@ -33,6 +33,12 @@ const (
 	restTime     = 2 * time.Second
 	hangRestTime = 10 * time.Second
 	liarRestTime = time.Minute
+	// After every replica failed, all are asked again, at most maxRounds times in all, with
+	// firstPause between the first two rounds and twice the pause before each further one;
+	// not, however, when the failures took longer than retryTime.
+	maxRounds  = 4
+	firstPause = 50 * time.Millisecond
+	retryTime  = 2 * time.Second
 	// idlePerReplica bounds the open connections to a replica that wait for work.
 	idlePerReplica = 64
 )
@@ -48,6 +54,8 @@ type Pool struct {
 	client   *http.Client
 	now      func() time.Time
 	patience time.Duration
+	pause    time.Duration // firstPause
+	counts   counts
 	mu       sync.Mutex
 	replicas []*replica
 	next     int
@@ -67,7 +75,7 @@ func NewPool(urls []string) (*Pool, error) {
 		return nil, errors.New("fetch: a gateway needs at least one replica")
 	}
 	p := &Pool{
-		now: time.Now, patience: patience,
+		now: time.Now, patience: patience, pause: firstPause,
 		client: &http.Client{
 			Transport: &http.Transport{
 				DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
@@ -98,16 +106,45 @@ func (p *Pool) Close() { p.client.CloseIdleConnections() }
 // returns the last answer if none does. Replicas may get the same request twice: they
 // know it by its id, and execute it once.
 func (p *Pool) Post(ctx context.Context, path string, body []byte) (status int, reply []byte, err error) {
-	resp, err := p.Do(ctx, http.MethodPost, path, body)
+	resp, err := p.round(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return 0, nil, err
 	}
-	reply, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, reply, err
+	return resp.StatusCode, resp.Body.(*arrived).all, nil
 }
 
-// Do is Post for any method. The answer's body has arrived whole.
+// Do is Post for any method, and for those who do not ask again by themselves, as light
+// clients do: if no replica answers as it should, it asks all of them again a few times. The
+// answer's body has arrived whole.
 func (p *Pool) Do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	began, pause := p.now(), p.pause
+	for round := 1; ; round++ {
+		resp, err := p.round(ctx, method, path, body)
+		if err == nil && !retryable(resp.StatusCode) {
+			return resp, nil
+		}
+		if round == maxRounds || ctx.Err() != nil || p.now().Sub(began) > retryTime {
+			return resp, err
+		}
+		p.counts.retries.Add(1)
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return resp, err
+		}
+		pause *= 2
+	}
+}
+
+// retryable says that a status speaks of the moment, not of the request.
+func retryable(status int) bool {
+	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+}
+
+// round asks one replica after the other.
+func (p *Pool) round(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -136,6 +173,7 @@ func (p *Pool) Do(ctx context.Context, method, path string, body []byte) (*http.
 				return a.resp, nil
 			}
 			if a.failed() {
+				p.counts.failed(a)
 				p.rest(a.from, restTime)
 			}
 			if r.asked == came && r.asked < len(r.order) {
@@ -177,7 +215,7 @@ type answer struct {
 
 // failed says that the replica is overloaded, broken or away.
 func (a *answer) failed() bool {
-	return a.err != nil || a.resp.StatusCode == http.StatusTooManyRequests || a.resp.StatusCode >= http.StatusInternalServerError
+	return a.err != nil || retryable(a.resp.StatusCode)
 }
 
 // height is the height that the replica says it answered from.
@@ -226,16 +264,49 @@ func (p *Pool) ask(ctx context.Context, method, url string, body []byte, wanted 
 		return nil, err
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
+	reply, err := readReply(resp)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = newArrived(reply)
+	return resp, nil
+}
+
+// readReply reads a body whole. A long answer is not copied while it grows, if its
+// length is known.
+func readReply(resp *http.Response) (reply []byte, err error) {
+	if resp.Request.Method == http.MethodHead {
+		return nil, nil // the length is that of the answer to GET
+	}
+	if n := resp.ContentLength; n >= 0 && n <= MaxReplyBytes {
+		reply = make([]byte, n)
+		_, err = io.ReadFull(resp.Body, reply)
+	} else {
+		reply, err = io.ReadAll(io.LimitReader(resp.Body, MaxReplyBytes+1))
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	case len(reply) > MaxReplyBytes:
 		return nil, fmt.Errorf("the answer is larger than %d bytes", MaxReplyBytes)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(reply))
-	return resp, nil
+	return reply, nil
 }
+
+// arrived is a body that has arrived whole.
+type arrived struct {
+	bytes.Reader
+	all []byte
+}
+
+func newArrived(b []byte) *arrived {
+	a := &arrived{all: b}
+	a.Reset(b)
+	return a
+}
+
+// Close implements io.Closer.
+func (*arrived) Close() error { return nil }
 
 func (p *Pool) height() uint64 {
 	p.mu.Lock()

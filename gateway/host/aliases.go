@@ -1,11 +1,12 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
-	"sync"
-	"time"
 
 	"portico/lightclient/principal"
 )
@@ -44,8 +45,8 @@ func ParseAliases(text string) (Fixed, error) {
 			continue
 		}
 		name, canister, ok := strings.Cut(line, ":")
-		name = normalize(name)
-		if !ok || name == "" {
+		name, err := Normalize(name)
+		if !ok || err != nil {
 			return nil, fmt.Errorf("line %d: %q is not of the form host:canister", n, line)
 		}
 		id, err := principal.Parse(canister)
@@ -58,57 +59,33 @@ func ParseAliases(text string) (Fixed, error) {
 }
 
 // A File is a set of aliases kept in a file of lines "host:principal" that other
-// programs rewrite at any time. Every look-up sees the file as it is then.
-//
-// Writers may truncate and write, so a file that is empty, does not end with a
-// newline or does not parse is one in the middle of a change: the last whole
-// content stays in force until the file is whole again. A file that is absent is
-// an empty set.
+// programs rewrite at any time. Every look-up sees the file as it is then. A file
+// that is absent is an empty set.
 type File struct {
 	Path string
+	Log  *slog.Logger // is told of a content that cannot be read; nil: nobody
 
-	mu     sync.Mutex
-	stamp  stamp
-	latest Fixed
+	content content[Fixed]
 }
-
-// stamp tells versions of a file apart. Times have the grain of the file system,
-// so a version younger than that may be followed by another one that looks the
-// same: it is not settled and is read again.
-type stamp struct {
-	modified time.Time
-	size     int64
-	settled  bool
-}
-
-// grain is longer than the step of any file system's clock.
-const grain = 50 * time.Millisecond
 
 // Lookup implements Aliases.
 func (f *File) Lookup(host string) (principal.ID, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.refresh()
-	return f.latest.Lookup(host)
+	aliases, _ := f.content.read(f.Path, ParseAliases, f.Log)
+	id, ok := aliases[host]
+	return id, ok
 }
 
-func (f *File) refresh() {
-	info, err := os.Stat(f.Path)
-	if err != nil {
-		f.latest, f.stamp = nil, stamp{}
-		return
-	}
-	now := stamp{info.ModTime(), info.Size(), time.Since(info.ModTime()) > grain}
-	if now == f.stamp && now.settled {
-		return
-	}
+// Check reports what keeps the file's content from being used, if it is there.
+func (f *File) Check() error {
 	text, err := os.ReadFile(f.Path)
-	if err != nil || !strings.HasSuffix(string(text), "\n") {
-		return
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	aliases, err := ParseAliases(string(text))
+	if err == nil {
+		_, err = ParseAliases(string(text))
+	}
 	if err != nil {
-		return
+		return fmt.Errorf("%s: %w", f.Path, err)
 	}
-	f.latest, f.stamp = aliases, now
+	return nil
 }

@@ -3,9 +3,10 @@
 //
 // A canister is named by the host of a request: "<canister>.<domain>",
 // "<anything>--<canister>.<domain>", the same below "raw.<domain>" for answers
-// that nobody verifies, or an alias. On the bare domain and on plain addresses,
-// where the host names nothing, the parameter canisterId of the URL does, or that
-// of the page that the request came from.
+// that nobody verifies, or an alias: a friendly name below a domain, or a custom
+// domain. On the bare domain and on plain addresses, where the host names
+// nothing, the parameter canisterId of the URL does, or that of the page that
+// the request came from.
 package host
 
 import (
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"portico/lightclient/principal"
@@ -35,6 +37,13 @@ func (e *UnknownDomain) Error() string {
 	return fmt.Sprintf("%q is not a name that this gateway serves", e.Host)
 }
 
+// Malformed is the error for what is no host at all.
+type Malformed struct{ Host string }
+
+func (e *Malformed) Error() string {
+	return fmt.Sprintf("%q is not a host name or an address", e.Host)
+}
+
 // NotACanister is the error for a name, in the place of a canister, that is none.
 type NotACanister struct {
 	Name   string
@@ -53,7 +62,8 @@ type Aliases interface {
 }
 
 // A Resolver turns hosts into targets. Domains are lower-case names, such as
-// "localhost"; plain addresses are always served. Aliases may be nil.
+// "localhost"; plain addresses are always served. Aliases may be nil; they come
+// after names that spell out a canister, which nobody can redirect.
 type Resolver struct {
 	Domains []string
 	Aliases Aliases
@@ -66,7 +76,8 @@ const (
 )
 
 // Resolve finds the target of a request by its Host header, its URL and its
-// Referer header, in this order. The errors are *UnknownDomain and *NotACanister.
+// Referer header, in this order. The errors are *Malformed, *UnknownDomain and
+// *NotACanister.
 func (r *Resolver) Resolve(hostport string, u *url.URL, referer string) (Target, error) {
 	t, err := r.host(hostport)
 	if err != nil || t.Named {
@@ -81,7 +92,7 @@ func (r *Resolver) Resolve(hostport string, u *url.URL, referer string) (Target,
 	}
 	// Only a page of this very origin may lend its canister: a page elsewhere
 	// must not choose what a link on the bare domain shows.
-	if normalize(page.Host) == t.Host {
+	if from, err := Normalize(page.Host); err == nil && from == t.Host {
 		if name := page.Query().Get(canisterParameter); name != "" {
 			return t.withCanister(name)
 		}
@@ -90,13 +101,26 @@ func (r *Resolver) Resolve(hostport string, u *url.URL, referer string) (Target,
 }
 
 func (r *Resolver) host(hostport string) (Target, error) {
-	t := Target{Host: normalize(hostport)}
+	name, err := Normalize(hostport)
+	t := Target{Host: name}
+	if err != nil {
+		return t, err
+	}
+	below, err := r.below(t)
+	if err == nil && below.Named {
+		return below, nil
+	}
 	if r.Aliases != nil {
 		if id, ok := r.Aliases.Lookup(t.Host); ok {
 			t.Named, t.Alias, t.Canister = true, true, id
 			return t, nil
 		}
 	}
+	return below, err
+}
+
+// below finds what a host says without aliases.
+func (r *Resolver) below(t Target) (Target, error) {
 	if _, err := netip.ParseAddr(t.Host); err == nil {
 		t.Bare = true
 		return t, nil
@@ -140,12 +164,60 @@ func (t Target) withCanister(name string) (Target, error) {
 	return t, nil
 }
 
-// normalize takes the port and a final dot from a host and lowers its case.
-func normalize(hostport string) string {
-	h := hostport
-	if name, _, err := net.SplitHostPort(hostport); err == nil {
-		h = name
+// maxNameBytes bounds a host name, maxLabelBytes its labels (RFC 1035, 2.3.4).
+const (
+	maxNameBytes  = 253
+	maxLabelBytes = 63
+)
+
+// Normalize takes the port and a final dot from a host and lowers its case. The
+// error is *Malformed for what is neither a name of letters, digits, hyphens and
+// underscores nor an address.
+func Normalize(hostport string) (string, error) {
+	h, port := hostport, ""
+	switch colons := strings.Count(hostport, ":"); {
+	case strings.HasPrefix(hostport, "["), colons == 1:
+		var err error
+		if strings.HasSuffix(hostport, "]") {
+			h = hostport[1 : len(hostport)-1]
+		} else if h, port, err = net.SplitHostPort(hostport); err != nil {
+			return hostport, &Malformed{hostport}
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); port != "" && err != nil {
+			return hostport, &Malformed{hostport}
+		}
+		if strings.HasPrefix(hostport, "[") != strings.Contains(h, ":") {
+			return hostport, &Malformed{hostport}
+		}
 	}
-	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(h, "."))
+	if addr, err := netip.ParseAddr(h); err == nil {
+		if addr.Zone() != "" {
+			return hostport, &Malformed{hostport} // a zone means something on one machine only
+		}
+		return addr.String(), nil
+	}
+	h = strings.ToLower(strings.TrimSuffix(h, "."))
+	if !isName(h) {
+		return hostport, &Malformed{hostport}
+	}
+	return h, nil
+}
+
+// isName reports whether h is a name as DNS has them, in lower case. Underscores are no
+// part of host names, but people have them in theirs.
+func isName(h string) bool {
+	if len(h) > maxNameBytes {
+		return false
+	}
+	for label := range strings.SplitSeq(h, ".") {
+		if label == "" || len(label) > maxLabelBytes {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
 }

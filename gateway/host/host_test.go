@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,6 @@ func TestOtherHostsAreRefused(t *testing.T) {
 		"a." + registry + ".localhost":      true,
 		"a." + registry + ".raw.localhost":  true,
 		registry + ".raw.raw.localhost":     true,
-		"":                                  true,
 		"shop.localhost":                    false,
 		"rwlgt-iiaaa-aaaaa-aaaaa.localhost": false,
 		"x--.localhost":                     false,
@@ -76,6 +76,72 @@ func TestOtherHostsAreRefused(t *testing.T) {
 	}
 	if _, err := r.Resolve("localhost", &url.URL{RawQuery: "canisterId=nonsense"}, ""); err == nil {
 		t.Error("a malformed canisterId was accepted")
+	}
+}
+
+func TestWhatIsNoHostIsRefusedAsSuch(t *testing.T) {
+	r := &Resolver{Domains: []string{"localhost"}, Aliases: Fixed{"localhost": principal.MustParse(registry)}}
+	for _, host := range []string{
+		"", ".", "..", "localhost..", "a..localhost", ".localhost", "loc alhost", "localhost:abc", "localhost:99999", "localhost:80:80",
+		"user@localhost", "user:pw@localhost", "localhost/x", "localhost?x", "localhost#x", "localhost%00", "local\x00host", "local\nhost",
+		"b\u00fccher.localhost", "\u2488.localhost", "[::1", "::1]", "[::1]x", "[localhost]", "[::1%eth0]", "[1.2.3.4]",
+		strings.Repeat("a", 64) + ".localhost", strings.Repeat("a.", 130) + "localhost",
+	} {
+		_, err := r.Resolve(host, &url.URL{}, "")
+		var malformed *Malformed
+		if !errors.As(err, &malformed) {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+}
+
+func TestHostsAreComparedInOneForm(t *testing.T) {
+	for in, want := range map[string]string{
+		"LocalHost:8000": "localhost", "localhost.": "localhost", "localhost.:80": "localhost", "localhost:": "localhost",
+		"[::1]": "::1", "[::1]:80": "::1", "::1": "::1", "[0:0::1]:8": "::1", "127.0.0.1": "127.0.0.1",
+		"xn--bcher-kva.example": "xn--bcher-kva.example", "a_b.example": "a_b.example",
+		"0x7f.1": "0x7f.1", "127.1": "127.1", "2130706433": "2130706433", // other spellings of addresses are names, which nobody serves
+	} {
+		if got, err := Normalize(in); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestNoAliasTakesACanistersName(t *testing.T) {
+	id, other := principal.MustParse(registry), principal.MustParse("ryjl3-tyaaa-aaaaa-aaaba-cai")
+	r := &Resolver{Domains: []string{"localhost"}, Aliases: Fixed{registry + ".localhost": other, "shop.localhost": other}}
+	for host, want := range map[string]principal.ID{registry + ".localhost": id, "shop.localhost": other} {
+		if got, err := r.Resolve(host, &url.URL{}, ""); err != nil || got.Canister != want {
+			t.Errorf("%s: %v, %v", host, got.Canister, err)
+		}
+	}
+}
+
+func TestTheDenylistFollowsItsFile(t *testing.T) {
+	d := &Denylist{Path: filepath.Join(t.TempDir(), "denied.txt")}
+	id := principal.MustParse(registry)
+	if d.Denies(id) || d.Check() == nil {
+		t.Error("a list that is absent denies, or passes for one that is there")
+	}
+	for _, step := range []struct {
+		text string
+		want bool
+	}{
+		{"# nothing yet\n", false}, {registry + "\n", true}, {"", true}, {"nonsense\n", true}, {"aaaaa-aa\n", false}, {" " + registry + "\n", true},
+	} {
+		if err := os.WriteFile(d.Path, []byte(step.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Denies(id); got != step.want {
+			t.Errorf("after %q: denied %v", step.text, got)
+		}
+	}
+	if err := os.Remove(d.Path); err != nil {
+		t.Fatal(err)
+	}
+	if !d.Denies(id) {
+		t.Error("deleting the list served the canister again")
 	}
 }
 
@@ -143,6 +209,21 @@ func FuzzParseAliases(f *testing.F) {
 			if got, ok := again.Lookup(host); err != nil || !ok || got != id {
 				t.Fatalf("%q does not read back: %v", host, err)
 			}
+		}
+	})
+}
+
+func FuzzNormalize(f *testing.F) {
+	for _, h := range []string{"localhost:80", "[::1]:8", "a.b.", "x%00", "[a]:1"} {
+		f.Add(h)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		once, err := Normalize(host)
+		if err != nil {
+			return
+		}
+		if again, err := Normalize(once); err != nil || again != once {
+			t.Fatalf("%q became %q and then %q, %v", host, once, again, err)
 		}
 	})
 }

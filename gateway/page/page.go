@@ -31,6 +31,7 @@ const (
 // A Problem is what an error page says.
 type Problem struct {
 	Status    int    // of the answer, such as 404
+	Code      string // by which programs tell problems apart, such as "canister_not_found"
 	Title     string // a short sentence without a full stop
 	Text      string // what it means
 	Next      string // what a person can do, or nothing

@@ -2,13 +2,13 @@ package serve
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"portico/gateway/cache"
 	"portico/gateway/page"
 	"portico/lightclient"
 	"portico/lightclient/asset"
@@ -27,7 +27,12 @@ func (x *exchange) canister() {
 		}, nil)
 		return
 	case x.opensPage() && !direct:
+		x.seen.Answer = AnswerWorker
 		x.render(http.StatusOK, page.Bootstrap(x.target.Canister.String(), x.Worker.pageScript, x.directURL()))
+		return
+	}
+	if x.cacheable() {
+		x.cached()
 		return
 	}
 	body, ok := x.body()
@@ -41,24 +46,38 @@ func (x *exchange) canister() {
 		req.Method = http.MethodGet
 	}
 	resp, err := x.Canisters.HTTPRequest(x.r.Context(), x.target.Canister, req, lightclient.HTTPOptions{Raw: x.target.Raw})
-	preflight := x.r.Method == http.MethodOptions && x.r.Header.Get("Access-Control-Request-Method") != ""
-	if preflight && (err != nil || !has(resp.Headers, "access-control-allow-origin")) {
-		x.preflight(corsMethods)
+	if x.isPreflight() && (err != nil || !answersPreflight(resp)) {
+		x.preflight(corsMethods, corsHTTPHeaders)
 		return
 	}
 	if err != nil {
-		x.fail(problemOf(problem.Of(err)), err)
+		x.refuse(err)
 		return
 	}
 	x.pass(resp)
 }
 
-// pass hands a verified answer on.
+// refuse answers that there is no answer.
+func (x *exchange) refuse(err error) {
+	var busy *cache.BusyError
+	if errors.As(err, &busy) {
+		x.fail(page.Problem{
+			Status: http.StatusServiceUnavailable,
+			Code:   codeShed,
+			Title:  "Gateway busy",
+			Text:   "This gateway has no room for another long answer.",
+			Next:   "Try again in a moment.",
+			Reason: err.Error(),
+			Retry:  true,
+		}, err)
+		return
+	}
+	x.fail(problemOf(problem.Of(err)), err)
+}
+
+// pass hands on an answer that is for one request alone.
 func (x *exchange) pass(resp *lightclient.HTTPResponse) {
 	header := x.w.Header()
-	if !has(resp.Headers, "access-control-allow-origin") {
-		x.allowEveryOrigin()
-	}
 	for _, h := range resp.Headers {
 		if !ofConnection(h.Name) {
 			header.Add(h.Name, h.Value)
@@ -68,25 +87,8 @@ func (x *exchange) pass(resp *lightclient.HTTPResponse) {
 		header.Set("Content-Length", strconv.Itoa(len(resp.Body)))
 	}
 	x.w.WriteHeader(int(resp.Status))
-	if x.r.Method == http.MethodHead {
-		return
-	}
-	body, err := resp.Body, error(nil)
-	for err == nil {
-		if _, err = x.w.Write(body); err != nil {
-			x.Log.Debug("answer cut off", "request", x.id, "err", err)
-			return
-		}
-		if resp.Next == nil {
-			return
-		}
-		body, err = resp.Next(x.r.Context())
-	}
-	if !errors.Is(err, io.EOF) {
-		// The head is gone already, so all that is left is to break the connection:
-		// nobody must take the beginning for the whole.
-		x.Log.Info("answer cut off", "request", x.id, "host", x.r.Host, "path", x.r.URL.Path, "err", err)
-		panic(http.ErrAbortHandler)
+	if x.r.Method != http.MethodHead {
+		x.write(resp.Body, resp.Next)
 	}
 }
 
@@ -110,6 +112,9 @@ func (x *exchange) opensPage() bool {
 // wantsDirect reports whether the person wants the gateway to verify, and keeps
 // the choice in a cookie.
 func (x *exchange) wantsDirect() bool {
+	if x.Worker == nil {
+		return true
+	}
 	if choice := x.r.URL.Query().Get(page.DirectParameter); choice != "" {
 		c := &http.Cookie{Name: page.DirectParameter, Value: page.DirectOff, Path: "/", SameSite: http.SameSiteLaxMode}
 		if choice != page.DirectOff {
@@ -143,6 +148,9 @@ func (x *exchange) directURL() string {
 // canisterURL is the URL as the canister gets it: path and query, as they came.
 func (x *exchange) canisterURL() string {
 	u := x.r.URL.EscapedPath()
+	if x.r.URL.RawQuery == "" {
+		return u
+	}
 	if q := x.queryWithout(page.DirectParameter); q != "" {
 		u += "?" + q
 	}
@@ -156,29 +164,24 @@ func (x *exchange) queryWithout(name string) string {
 	return strings.Join(parts, "&")
 }
 
-// requestHeaders are the headers as the canister gets them.
+// requestHeaders are the headers as the canister gets them. If the gateway may keep
+// the answer, conditions are left out: canisters that answer 304 rarely certify it, and
+// the gateway evaluates them itself.
 func (x *exchange) requestHeaders() []asset.Header {
 	out := []asset.Header{{Name: "host", Value: x.r.Host}}
-	encodings := ""
+	kept := x.cacheable()
 	for name, values := range x.r.Header {
 		switch {
-		case name == requestIDHeader || ofConnection(name):
-		case name == "Accept-Encoding":
-			encodings = strings.Join(values, ", ")
+		case name == requestIDHeader || name == "Accept-Encoding" || ofConnection(name):
+		case kept && (name == "If-None-Match" || name == "If-Modified-Since"):
+		case kept && x.r.Method == http.MethodHead && (name == "Range" || name == "If-Range"):
 		default:
 			for _, v := range values {
 				out = append(out, asset.Header{Name: strings.ToLower(name), Value: v})
 			}
 		}
 	}
-	// Canisters with one encoding of an asset have it unencoded, and some give
-	// nothing else to those who do not ask for it by name.
-	if encodings == "" {
-		encodings = "identity"
-	} else if !strings.Contains(encodings, "identity") {
-		encodings += ", identity"
-	}
-	out = append(out, asset.Header{Name: "accept-encoding", Value: encodings})
+	out = append(out, asset.Header{Name: "accept-encoding", Value: cache.ParseAccept(x.r.Header["Accept-Encoding"]).Header()})
 	slices.SortStableFunc(out, func(a, b asset.Header) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
@@ -192,8 +195,4 @@ func ofConnection(name string) bool {
 	default:
 		return false
 	}
-}
-
-func has(headers []asset.Header, name string) bool {
-	return slices.ContainsFunc(headers, func(h asset.Header) bool { return strings.EqualFold(h.Name, name) })
 }

@@ -11,11 +11,19 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"slices"
 	"strings"
+	"time"
 
+	"portico/gateway/cache"
+	"portico/gateway/domain"
 	"portico/gateway/host"
+	"portico/gateway/limit"
 	"portico/gateway/page"
 	"portico/lightclient"
 	"portico/lightclient/asset"
@@ -34,57 +42,109 @@ type Upstream interface {
 	Do(ctx context.Context, method, path string, body []byte) (*http.Response, error)
 }
 
-// Deps is what a Handler needs. Worker may be nil: then the gateway verifies
-// for everybody.
+// Deps is what a Handler needs. What may be nil says so.
 type Deps struct {
 	Resolver  *host.Resolver
 	Canisters Canisters
 	Upstream  Upstream
-	Worker    *Worker
+	Worker    *Worker      // nil: the gateway verifies for everybody
+	Cache     *cache.Cache // nil: nothing is kept
 	// Home answers for the gateway's bare domains at / and below page.NetworkPrefix; nil:
 	// there is a plain page.
 	Home http.Handler
-	Log  *slog.Logger
+	// Domains answers below domain.Prefix on the bare domains, for people who register
+	// domains of their own; nil: nobody can.
+	Domains http.Handler
+	Denied  Denylist       // nil: all canisters are served
+	Limits  *limit.Limiter // nil: there are none
+	// Proxies are the machines whose word counts for where a request comes from.
+	Proxies []netip.Prefix
+	// KeepRequestIDs makes the id that a request brings its id, if it is a UUID. Otherwise
+	// every request gets a new one: ids are worth something only if clients cannot choose them.
+	KeepRequestIDs bool
+	Observer       Observer // nil: nobody watches
+	Log            *slog.Logger
+}
+
+// Denylist says which canisters are not served.
+type Denylist interface {
+	Denies(canister principal.ID) bool
 }
 
 // New makes the handler.
-func New(d Deps) http.Handler { return &handler{d} }
+func New(d Deps) http.Handler {
+	if d.Cache == nil {
+		d.Cache = cache.New(cache.Config{})
+	}
+	if d.Limits == nil {
+		d.Limits = limit.New(limit.Config{})
+	}
+	return &handler{d}
+}
 
 type handler struct{ Deps }
 
-// Names of headers, in the form of net/http.
-const (
-	requestIDHeader  = "X-Request-Id"
-	canisterIDHeader = "X-Ic-Canister-Id"
-)
-
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{handler: h, w: w, r: r, id: newRequestID()}
-	w.Header().Set(requestIDHeader, x.id)
+	began := time.Now()
+	x := &exchange{handler: h, r: r, id: h.requestID(r)}
+	x.answer = writer{ResponseWriter: w, x: x, extended: began}
+	x.w = &x.answer
+	x.seen = Seen{
+		ID: x.id, Address: clientAddress(r, h.Proxies), Method: r.Method, Host: r.Host, Path: r.URL.Path, Protocol: r.Proto, Kind: KindRefused,
+	}
+	if h.Observer != nil {
+		h.Observer.Began()
+		defer func() { h.Observer.Ended(x.sum(time.Since(began))) }()
+	}
+	defer x.recover()
+	if err := h.Limits.Enter(x.seen.Address); err != nil {
+		x.fail(problemOfLimit(err), err)
+		return
+	}
+	defer h.Limits.Leave()
+	defer func() { h.Limits.Release(x.held) }()
+	x.serve()
+}
+
+// serve finds out what a request is for.
+func (x *exchange) serve() {
 	var err error
-	if x.target, err = h.Resolver.Resolve(r.Host, r.URL, r.Referer()); err != nil {
+	if x.target, err = x.Resolver.Resolve(x.r.Host, x.r.URL, x.r.Referer()); err != nil {
 		x.fail(problemOfHost(err), err)
 		return
 	}
-	if x.target.Named {
-		w.Header().Set(canisterIDHeader, x.target.Canister.String())
-	}
-	switch path := r.URL.Path; {
-	case h.Home != nil && x.target.Bare && !x.target.Raw && !x.target.Named && (path == "/" || strings.HasPrefix(path, page.NetworkPrefix)):
-		h.Home.ServeHTTP(w, r)
+	bare := x.target.Bare && !x.target.Raw && !x.target.Named
+	switch path := x.r.URL.Path; {
+	case bare && path == healthPath:
+		x.seen.Kind = KindHealth
+		x.health()
+	case x.target.Named && !x.target.Bare && x.Denied != nil && x.Denied.Denies(x.target.Canister):
+		// The whole host is denied, the API as well: a light client that is in a browser
+		// already would go on showing the site through it.
+		x.fail(problemOfDenial(), nil)
+	case x.Home != nil && bare && (path == "/" || strings.HasPrefix(path, page.NetworkPrefix)):
+		x.seen.Kind = KindOwn
+		x.Home.ServeHTTP(x.w, x.r)
 	case strings.HasPrefix(path, "/api/"):
 		x.api()
 	case strings.HasPrefix(path, page.Prefix):
+		x.seen.Kind = KindOwn
 		x.own()
+	case x.Domains != nil && bare && strings.HasPrefix(path, domain.Prefix):
+		x.seen.Kind = KindDomains
+		x.domains()
+	case x.target.Named && x.Denied != nil && x.Denied.Denies(x.target.Canister):
+		x.fail(problemOfDenial(), nil)
 	case x.target.Named:
+		x.seen.Kind = KindHTTP
 		x.canister()
-	case path == "/health":
-		x.health()
 	case path == "/":
+		x.seen.Kind = KindOwn
 		x.render(http.StatusOK, page.Home(x.target.Host))
 	default:
 		x.fail(page.Problem{
 			Status: http.StatusBadRequest,
+			Code:   codeNoCanister,
 			Title:  "No canister named",
 			Text:   "The address names no canister.",
 			Next:   "Put one in front of the domain, or add ?canisterId= and its name to the address.",
@@ -95,10 +155,99 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // exchange is one request and its answer.
 type exchange struct {
 	*handler
-	w      http.ResponseWriter
-	r      *http.Request
-	id     string
-	target host.Target
+	answer      writer
+	w           http.ResponseWriter // &answer
+	r           *http.Request
+	id          string
+	target      host.Target
+	seen        Seen
+	held        int64 // bytes of the body
+	preflighted bool  // the answer is one to a preflight
+}
+
+// sum completes what was seen.
+func (x *exchange) sum(took time.Duration) Seen {
+	s := x.seen
+	s.Canister, s.Named = x.target.Canister, x.target.Named
+	s.Status, s.Bytes, s.Duration = x.answer.status, x.answer.bytes, took
+	if s.Kind == KindHTTP && s.Answer == "" && s.Problem == "" {
+		s.Answer = AnswerVerified
+		if x.target.Raw {
+			s.Answer = AnswerRaw
+		}
+	}
+	return s
+}
+
+// recover makes an answer of a defect of ours, or breaks the connection if there is
+// a part of one already.
+func (x *exchange) recover() {
+	defect := recover()
+	if defect == nil {
+		return
+	}
+	if err, ok := defect.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(defect) // net/http breaks the connection
+	}
+	x.Log.Error("a defect of the gateway", "request", x.id, "host", x.r.Host, "path", x.r.URL.Path, "panic", defect, "stack", string(debug.Stack()))
+	if x.answer.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	x.fail(page.Problem{
+		Status: http.StatusInternalServerError,
+		Code:   codeInternal,
+		Title:  "Gateway error",
+		Text:   "The gateway failed while it answered this request.",
+		Next:   "Try again. If it stays so, tell whoever runs this gateway, with the number of the request.",
+	}, nil)
+}
+
+// requestID is the id of a request.
+func (h *handler) requestID(r *http.Request) string {
+	if id := r.Header.Get(requestIDHeader); h.KeepRequestIDs && isUUID(id) {
+		return strings.ToLower(id)
+	}
+	return newRequestID()
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		digit := c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+		if hyphen && c != '-' || !hyphen && !digit {
+			return false
+		}
+	}
+	return true
+}
+
+// clientAddress is where a request comes from: the other end of the connection, or,
+// as long as that is a proxy that is trusted, who it says it passes on for.
+func clientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
+	end, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	from := end.Addr().Unmap()
+	if !trusted(from, proxies) {
+		return from
+	}
+	passed := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(passed) - 1; i >= 0 && trusted(from, proxies); i-- {
+		before, err := netip.ParseAddr(strings.TrimSpace(passed[i]))
+		if err != nil {
+			break
+		}
+		from = before.Unmap()
+	}
+	return from
+}
+
+func trusted(a netip.Addr, proxies []netip.Prefix) bool {
+	return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // newRequestID is a random UUID (RFC 9562, version 4).
@@ -128,35 +277,10 @@ func (x *exchange) render(status int, c templ.Component) {
 	}
 }
 
-// fail answers with a problem: a page for browsers, a line of text for others.
-func (x *exchange) fail(p page.Problem, cause error) {
-	p.RequestID = x.id
-	p.Retry = p.Retry && x.r.Method == http.MethodGet
-	if x.target.Named {
-		p.Canister = x.target.Canister.String()
-		p.Verify = x.Worker != nil && !x.target.Bare && !x.target.Raw
-	}
-	x.Log.Info("problem", "request", x.id, "host", x.r.Host, "path", x.r.URL.Path, "status", p.Status, "title", p.Title, "err", cause)
-	x.allowEveryOrigin()
-	if acceptsHTML(x.r) {
-		x.render(p.Status, page.Error(p))
-		return
-	}
-	header := x.w.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store")
-	x.w.WriteHeader(p.Status)
-	text := p.Title + "\n"
-	if p.Reason != "" {
-		text = p.Title + ": " + p.Reason + "\n"
-	}
-	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write([]byte(text))
-	}
-}
-
 func acceptsHTML(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+
+// healthPath is where gateways say, on their own domain, whether they are well.
+const healthPath = "/health"
 
 // health tells whether a replica behind the gateway is well.
 func (x *exchange) health() {
@@ -168,7 +292,18 @@ func (x *exchange) health() {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		status, text = http.StatusServiceUnavailable, "no replica answers\n"
 	}
-	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	x.w.WriteHeader(status)
-	_, _ = x.w.Write([]byte(text))
+	if status != http.StatusOK {
+		x.w.Header().Set("Retry-After", retryAfter(status, err))
+	}
+	x.w.Header().Set("Cache-Control", "no-store")
+	x.bytesWithStatus(status, "text/plain; charset=utf-8", []byte(text))
+}
+
+// domains passes a request on to the registration of domains.
+func (x *exchange) domains() {
+	if x.r.Method == http.MethodOptions {
+		x.preflight(domain.Methods, corsHeaders)
+		return
+	}
+	x.Domains.ServeHTTP(x.w, x.r)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"portico/gateway/host"
@@ -46,6 +47,11 @@ const (
 )
 
 func answer(t *testing.T, method string, p *parts) (*http.Response, string, error) {
+	t.Helper()
+	return answerTo(t, method, path, p)
+}
+
+func answerTo(t *testing.T, method, path string, p *parts) (*http.Response, string, error) {
 	t.Helper()
 	h := New(Deps{Resolver: &host.Resolver{Domains: []string{"localhost"}}, Canisters: p, Log: slog.New(slog.DiscardHandler)})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +112,21 @@ func TestCanistersGetTheRequestAsItCame(t *testing.T) {
 			if headers[header] != want {
 				t.Errorf("%s: %s: %q, want %q", method, header, headers[header], want)
 			}
+		}
+	}
+}
+
+func TestPathsReachTheCanisterAsTheyCame(t *testing.T) {
+	for _, path := range []string{
+		"/%2e%2e/api/v2/status", "/a%2Fb", "/x%00y", "/../secret", "//api/v2/status", "/a;b=c?d;e", "/%5cevil", "/?", "/a%0d%0ab",
+		"/api%20/v2/status", "/API/v2/status", "/.well-known/ic-domains", "/a/./b//c", "/?canisterId=aaaaa-aa&x",
+	} {
+		p := &parts{err: io.EOF}
+		if _, _, err := answerTo(t, "GET", path, p); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimSuffix(path, "?"); p.got == nil || p.got.URL != want {
+			t.Errorf("%s: %+v", path, p.got)
 		}
 	}
 }

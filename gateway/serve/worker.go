@@ -90,8 +90,7 @@ type configuration struct {
 // own answers for what belongs to the gateway itself.
 func (x *exchange) own() {
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
-		x.w.Header().Set("Allow", "GET, HEAD")
-		x.fail(page.Problem{Status: http.StatusMethodNotAllowed, Title: "Method not allowed", Text: "This path takes other methods.", Reason: "allowed: GET, HEAD"}, nil)
+		x.methodNotAllowed("GET, HEAD")
 		return
 	}
 	switch path := x.r.URL.Path; {
@@ -159,12 +158,14 @@ func (x *exchange) file(f file) {
 	x.bytes(f.kind, f.plain)
 }
 
-func (x *exchange) bytes(kind string, b []byte) {
+func (x *exchange) bytes(kind string, b []byte) { x.bytesWithStatus(http.StatusOK, kind, b) }
+
+func (x *exchange) bytesWithStatus(status int, kind string, b []byte) {
 	header := x.w.Header()
 	header.Set("Content-Type", kind)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(b)))
-	x.w.WriteHeader(http.StatusOK)
+	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(b)
 	}

@@ -36,6 +36,14 @@ const (
 	ReasonResponse
 )
 
+// Check is the name of the check for programs, such as "signature".
+func (r Reason) Check() string {
+	return [...]string{
+		"", "missing", "malformed", "version", "downgrade", "signature", "time", "range", "tree", "path",
+		"expression", "request", "status", "headers", "body", "response",
+	}[r]
+}
+
 // String is a sentence for people.
 func (r Reason) String() string {
 	return [...]string{

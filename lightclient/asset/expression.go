@@ -1,11 +1,11 @@
 package asset
 
 import (
-	"crypto/sha256"
 	"errors"
 	"strconv"
 	"strings"
 
+	"portico/lightclient/digest"
 	"portico/lightclient/hashtree"
 )
 
@@ -69,7 +69,7 @@ func writeList(b *strings.Builder, items []string) {
 
 // HashExpression is the label under which a certification tree holds an
 // expression: the SHA-256 of the header's value as it was sent.
-func HashExpression(value string) hashtree.Hash { return sha256.Sum256([]byte(value)) }
+func HashExpression(value string) hashtree.Hash { return digest.Sum256([]byte(value)) }
 
 // covers reports whether a response header takes part in the response hash.
 // IC-CertificateExpression always does, IC-Certificate never.
@@ -153,7 +153,7 @@ func (p *expressionParser) next(c byte) bool {
 
 func (p *expressionParser) punct(c byte) {
 	if !p.next(c) {
-		p.fail(strconv.QuoteRune(rune(c)))
+		p.fail("'" + string(rune(c)) + "'")
 	}
 }
 

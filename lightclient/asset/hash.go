@@ -2,10 +2,10 @@ package asset
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 	"strings"
 
+	"portico/lightclient/digest"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/leb128"
 )
@@ -31,7 +31,7 @@ func (e *Expression) RequestHash(r *Request) hashtree.Hash {
 	if q := e.certifiedQuery(r.URL); q != "" {
 		m.text(pseudoQuery, q)
 	}
-	return join(m.sum(), sha256.Sum256(r.Body))
+	return join(m.sum(), digest.Sum256(r.Body))
 }
 
 // certifiedQuery keeps the certified parameters of a URL in their order. Names
@@ -70,14 +70,14 @@ func (r *Response) bodyHash() hashtree.Hash {
 	if r.BodyHash != nil {
 		return *r.BodyHash
 	}
-	return sha256.Sum256(r.Body)
+	return digest.Sum256(r.Body)
 }
 
 func join(a, b hashtree.Hash) hashtree.Hash {
 	var buf [64]byte
 	copy(buf[:32], a[:])
 	copy(buf[32:], b[:])
-	return sha256.Sum256(buf[:])
+	return digest.Sum256(buf[:])
 }
 
 // lower is strings.ToLower for ASCII alone: other letters of header names stay.
@@ -102,15 +102,15 @@ func lower(s string) string {
 // specification, "hash-of-map"); a key may occur several times.
 type hashMap [][64]byte
 
-func (m *hashMap) text(key, value string) { m.add(key, sha256.Sum256([]byte(value))) }
+func (m *hashMap) text(key, value string) { m.add(key, digest.Sum256([]byte(value))) }
 
 func (m *hashMap) number(key string, value uint64) {
-	m.add(key, sha256.Sum256(leb128.AppendUint(nil, value)))
+	m.add(key, digest.Sum256(leb128.AppendUint(nil, value)))
 }
 
 func (m *hashMap) add(key string, value hashtree.Hash) {
 	var field [64]byte
-	k := sha256.Sum256([]byte(key))
+	k := digest.Sum256([]byte(key))
 	copy(field[:32], k[:])
 	copy(field[32:], value[:])
 	*m = append(*m, field)
@@ -124,9 +124,9 @@ func (m hashMap) sum() hashtree.Hash {
 			m[j-1], m[j] = m[j], m[j-1]
 		}
 	}
-	h := sha256.New()
+	all := make([]byte, 0, 64*len(m))
 	for i := range m {
-		h.Write(m[i][:])
+		all = append(all, m[i][:]...)
 	}
-	return hashtree.Hash(h.Sum(nil))
+	return digest.Sum256(all)
 }

@@ -8,6 +8,7 @@ import (
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/hashtree"
+	"portico/lightclient/reason"
 )
 
 // Certification is what an IC-Certificate header carries.
@@ -50,7 +51,7 @@ func ParseCertification(value string) (*Certification, error) {
 	}
 	if v, ok := members["version"]; ok {
 		if c.Version, err = strconv.ParseUint(v, 10, 16); err != nil {
-			return nil, errors.New("version " + strconv.Quote(v) + " in the " + CertificateHeader + " header is not a small number")
+			return nil, errors.New("version " + reason.Quote(v) + " in the " + CertificateHeader + " header is not a small number")
 		}
 	}
 	if _, ok := members["expr_path"]; ok {

@@ -3,9 +3,10 @@ package asset
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"portico/lightclient/reason"
 )
 
 // First and last segments of expression paths.
@@ -72,7 +73,7 @@ func parsePath(labels []string) (Path, error) {
 	case n < 1 || labels[0] != labelExpressions:
 		return Path{}, errors.New("expression path does not begin with " + labelExpressions)
 	case labels[n] != labelExact && labels[n] != labelWildcard:
-		return Path{}, errors.New("expression path ends with " + strconv.Quote(labels[n]) + " instead of " + labelExact + " or " + labelWildcard)
+		return Path{}, errors.New("expression path ends with " + reason.Quote(labels[n]) + " instead of " + labelExact + " or " + labelWildcard)
 	}
 	for _, s := range labels[1:n] {
 		if s == labelExact || s == labelWildcard {
@@ -86,7 +87,7 @@ func parsePath(labels []string) (Path, error) {
 // gateways it leaves a percent sign that no two hex digits follow as it is.
 func requestPath(url string) (string, error) {
 	if !strings.HasPrefix(url, "/") {
-		return "", errors.New("URL " + strconv.Quote(url) + " does not begin with a slash")
+		return "", errors.New("URL " + reason.Quote(url) + " does not begin with a slash")
 	}
 	path, _, _ := strings.Cut(withoutFragment(url), "?")
 	if strings.IndexByte(path, '%') < 0 {
@@ -111,7 +112,7 @@ func withoutFragment(url string) string {
 
 func checkText(path string) error {
 	if !utf8.ValidString(path) {
-		return errors.New("path " + strconv.Quote(path) + " of the URL is not UTF-8")
+		return errors.New("path " + reason.Quote(path) + " of the URL is not UTF-8")
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package asset
 
 import (
 	"bytes"
-	"encoding/hex"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"portico/lightclient/certificate"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // Verifier checks responses. It may be used by several goroutines if its parts may.
@@ -121,7 +120,7 @@ func (v *Verifier) checkCertificate(c *Certification, r *Report, now time.Time) 
 		return refuse(ReasonTree, "the certificate does not show the certified data of "+r.Canister.String())
 	}
 	if h := c.Tree.Hash(); !bytes.Equal(data, h[:]) {
-		return refuse(ReasonTree, "its root hash is "+hex.EncodeToString(h[:])+", certified is "+hex.EncodeToString(data))
+		return refuse(ReasonTree, "its root hash is "+reason.Hex(h[:])+", certified is "+reason.Hex(data))
 	}
 	return nil
 }
@@ -135,18 +134,12 @@ func Signer(cert *certificate.Certificate, rootKey []byte) principal.ID {
 }
 
 func certificateError(err error) *Error {
-	var (
-		late      *certificate.TimeError
-		outside   *certificate.RangeError
-		signature *certificate.SignatureError
-		delegate  *certificate.DelegationError
-	)
-	switch {
-	case errors.As(err, &late):
+	switch err.(type) {
+	case *certificate.TimeError:
 		return refuseFor(ReasonTime, err)
-	case errors.As(err, &outside):
+	case *certificate.RangeError:
 		return refuseFor(ReasonRange, err)
-	case errors.As(err, &signature), errors.As(err, &delegate):
+	case *certificate.SignatureError, *certificate.DelegationError:
 		return refuseFor(ReasonSignature, err)
 	default:
 		return refuseFor(ReasonMalformed, err)
@@ -255,7 +248,7 @@ func (e *Expression) diagnose(answers hashtree.Tree, resp *Response) *Error {
 		case named == body:
 			return refuse(ReasonHeaders, "the body is the one that the entity tag names")
 		case e.certifies(answers, e.responseHash(resp, resp.Status, named)):
-			return refuse(ReasonBody, "its SHA-256 is "+hex.EncodeToString(body[:])+", certified is "+hex.EncodeToString(named[:]))
+			return refuse(ReasonBody, "its SHA-256 is "+reason.Hex(body[:])+", certified is "+reason.Hex(named[:]))
 		}
 	}
 	return refuse(ReasonResponse, "")

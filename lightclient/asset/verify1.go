@@ -2,15 +2,15 @@ package asset
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"strconv"
 	"strings"
 
 	"portico/lightclient/certificate"
+	"portico/lightclient/digest"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // verifyBody is version 1: the tree has the hash of the body for its path.
@@ -75,11 +75,11 @@ func (v *Verifier) checkBody(certified []byte, resp *Response) error {
 		if err != nil {
 			return &Error{Reason: ReasonBody, Detail: "it is not valid " + encoding, Err: err}
 		}
-		if h := sha256.Sum256(decoded); bytes.Equal(certified, h[:]) {
+		if h := digest.Sum256(decoded); bytes.Equal(certified, h[:]) {
 			return nil
 		}
 	}
-	return refuse(ReasonBody, "its SHA-256 is "+hex.EncodeToString(sent[:])+", certified is "+hex.EncodeToString(certified))
+	return refuse(ReasonBody, "its SHA-256 is "+reason.Hex(sent[:])+", certified is "+reason.Hex(certified))
 }
 
 // VersionsSection is the name of the metadata in which a canister lists the
@@ -105,7 +105,7 @@ func OffersOnlyVersion1(cert *certificate.Certificate, canister principal.ID) er
 	}
 	for _, item := range strings.Split(string(list), ",") {
 		if strings.TrimSpace(item) != "1" {
-			return errors.New("the canister offers the versions " + strconv.Quote(string(list)))
+			return errors.New("the canister offers the versions " + reason.Quote(string(list)))
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ type Verifier struct {
 // NewVerifier makes a Verifier that has met no key.
 func NewVerifier() *Verifier {
 	return &Verifier{
-		generator: curve.NewLines(curve.GeneratorG2()),
+		generator: curve.GeneratorLines(),
 		young:     map[string]*curve.Lines{},
 	}
 }
@@ -94,6 +94,23 @@ func (v *Verifier) Verify(pk, msg, sig []byte) error {
 	}
 	return nil
 }
+
+// Warm does what verifying a signature takes, with constants, and forgets it. A program
+// that has just started in a browser does so while it waits for an answer, since the
+// browser compiles every function when it first runs.
+func (v *Verifier) Warm() {
+	const generator = "\x97\xf1\xd3\xa7\x31\x97\xd7\x94\x26\x95\x63\x8c\x4f\xa9\xac\x0f\xc3\x68\x8c\x4f\x97\x74\xb9\x05" +
+		"\xa1\x4e\x3a\x3f\x17\x1b\xac\x58\x6c\x55\xe8\x3f\xf9\x7a\x1a\xef\xfb\x3a\xf0\x0a\xdb\x22\xc6\xbb"
+	p, err := curve.DecodeG1((*[SignatureLen]byte)([]byte(generator)))
+	if err != nil || !curve.ProductIsOne(curve.Pair{P: p.Neg(), Q: v.generator}, curve.Pair{P: p, Q: v.generator}) {
+		panic("bls: the generators' pairing is not that of the inverse, inverted")
+	}
+	curve.HashToG1(nil, DST)
+}
+
+// Prepare makes a key known whose signatures are expected. A malformed key is
+// refused when it is used.
+func (v *Verifier) Prepare(pk []byte) { _, _ = v.prepare(pk) }
 
 // prepare returns the lines of a key. Keys that were not used while maxKeys others
 // came are forgotten.

@@ -224,3 +224,11 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func TestWarmingChangesNoVerdict(t *testing.T) {
+	v := NewVerifier()
+	v.Warm() // panics if its arithmetic does not hold
+	if err := v.Verify(make([]byte, PublicKeyLen), nil, make([]byte, SignatureLen)); err == nil {
+		t.Error("a key of zeros is accepted")
+	}
+}

@@ -9,12 +9,12 @@
 package cbor
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
-	"math/big"
+	"strconv"
 	"unicode/utf8"
+
+	"portico/lightclient/reason"
 )
 
 // Bounds on what Value builds, whatever the length of the input.
@@ -55,12 +55,20 @@ func appendHead(b []byte, major byte, v uint64) []byte {
 	case v <= math.MaxUint8:
 		return append(b, major|24, byte(v))
 	case v <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(v))
+		return appendBigEndian(append(b, major|25), v, 2)
 	case v <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(v))
+		return appendBigEndian(append(b, major|26), v, 4)
 	default:
-		return binary.BigEndian.AppendUint64(append(b, major|27), v)
+		return appendBigEndian(append(b, major|27), v, 8)
 	}
+}
+
+// appendBigEndian appends the lowest width bytes of v, the highest of them first.
+func appendBigEndian(b []byte, v uint64, width int) []byte {
+	for shift := 8 * (width - 1); shift >= 0; shift -= 8 {
+		b = append(b, byte(v>>shift))
+	}
+	return b
 }
 
 // AppendUint appends an unsigned integer.
@@ -116,10 +124,12 @@ func NewDecoder(b []byte) *Decoder { return &Decoder{b: b} }
 // Offset is the position of the next item.
 func (d *Decoder) Offset() int { return d.off }
 
-func (d *Decoder) fail(at int, err error) error { return fmt.Errorf("cbor: offset %d: %w", at, err) }
+func (d *Decoder) fail(at int, err error) error {
+	return reason.Wrap("cbor: offset "+strconv.Itoa(at), err)
+}
 
 func (d *Decoder) mismatch(at int, want string) error {
-	return d.fail(at, fmt.Errorf("expected %s, found %s", want, kindName(d.b[at])))
+	return d.fail(at, errors.New("expected "+want+", found "+kindName(d.b[at])))
 }
 
 func kindName(c byte) string {
@@ -148,7 +158,7 @@ func (d *Decoder) head() (major byte, v uint64, indef bool, err error) {
 		return major, 0, true, nil
 	default:
 		d.off = at
-		return 0, 0, false, d.fail(at, fmt.Errorf("initial byte 0x%02x is not well formed", c))
+		return 0, 0, false, d.fail(at, errors.New("initial byte 0x"+reason.Hex([]byte{c})+" is not well formed"))
 	}
 	if len(d.b)-d.off < width {
 		d.off = at
@@ -194,27 +204,21 @@ func (d *Decoder) Uint() (uint64, error) {
 }
 
 // Nat reads a natural number, an integer or a tag-2 bignum.
-func (d *Decoder) Nat() (*big.Int, error) {
+func (d *Decoder) Nat() (Nat, error) {
 	at := d.off
 	if at < len(d.b) && d.b[at]>>5 == majorTag {
 		tag, err := d.Tag()
 		if err != nil {
-			return nil, err
+			return Nat{}, err
 		}
 		if tag != tagBignum {
-			return nil, d.fail(at, fmt.Errorf("expected a natural number, found tag %d", tag))
+			return Nat{}, d.fail(at, errors.New("expected a natural number, found tag "+strconv.FormatUint(tag, 10)))
 		}
 		b, err := d.Bytes()
-		if err != nil {
-			return nil, err
-		}
-		return new(big.Int).SetBytes(b), nil
+		return NatOfBytes(b), err
 	}
 	v, _, err := d.expect(majorUint, "a natural number")
-	if err != nil {
-		return nil, err
-	}
-	return new(big.Int).SetUint64(v), nil
+	return NatOf(v), err
 }
 
 // Bytes reads a byte string. The result aliases the input if the string has a

@@ -1,18 +1,21 @@
 package cbor
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"math/big"
+	"strconv"
+
+	"portico/lightclient/reason"
 )
 
 // A Value is a decoded item: Nat, NegInt, Bytes, Text, Array, *Map, Simple or Float.
 type Value interface{ isValue() }
 
 type (
-	// Nat is a natural number of any size.
-	Nat struct{ *big.Int }
+	// Nat is a natural number of any size. Its zero value is 0.
+	Nat struct {
+		small uint64
+		large string // the number, the highest byte first and not 0, if it has more than 64 bits
+	}
 	// NegInt is the number -1 - N.
 	NegInt struct{ N uint64 }
 	// Bytes is a byte string.
@@ -84,8 +87,7 @@ func (d *Decoder) Value() (Value, error) {
 	}
 	switch d.b[at] >> 5 {
 	case majorUint:
-		n, err := d.Nat()
-		return Nat{n}, err
+		return d.Nat()
 	case majorNegInt:
 		_, v, _, err := d.head()
 		return NegInt{v}, err
@@ -107,12 +109,11 @@ func (d *Decoder) Value() (Value, error) {
 		switch tag {
 		case tagBignum:
 			d.off = at
-			n, err := d.Nat()
-			return Nat{n}, err
+			return d.Nat()
 		case SelfDescribeTag:
 			return d.Value()
 		default:
-			return nil, d.fail(at, fmt.Errorf("tag %d has no meaning here", tag))
+			return nil, d.fail(at, errors.New("tag "+strconv.FormatUint(tag, 10)+" has no meaning here"))
 		}
 	default:
 		return d.simple()
@@ -149,7 +150,7 @@ func (d *Decoder) textMap() (Value, error) {
 			return nil, err
 		}
 		if seen[k] {
-			return nil, d.fail(at, fmt.Errorf("map key %q appears twice", k))
+			return nil, d.fail(at, errors.New("map key "+reason.Quote(k)+" appears twice"))
 		}
 		seen[k] = true
 		v, err := d.Value()
@@ -174,7 +175,7 @@ func (d *Decoder) simple() (Value, error) {
 	case width >= 2:
 		return Float{Width: width, Bits: v}, nil
 	case width == 1 && v < 32:
-		return nil, d.fail(at, fmt.Errorf("simple value %d in two bytes is not well formed", v))
+		return nil, d.fail(at, errors.New("simple value "+strconv.FormatUint(v, 10)+" in two bytes is not well formed"))
 	default:
 		return Simple(v), nil
 	}
@@ -188,7 +189,7 @@ func AppendValue(b []byte, v Value) []byte {
 		if v.IsUint64() {
 			return AppendUint(b, v.Uint64())
 		}
-		return AppendBytes(AppendTag(b, tagBignum), v.Int.Bytes())
+		return AppendBytes(AppendTag(b, tagBignum), v.Bytes())
 	case NegInt:
 		return appendHead(b, majorNegInt, v.N)
 	case Bytes:
@@ -212,23 +213,56 @@ func AppendValue(b []byte, v Value) []byte {
 	case Float:
 		return appendFloat(b, v)
 	default:
-		panic(fmt.Sprintf("cbor: value of type %T", v))
+		panic("cbor: value of unknown type")
 	}
 }
 
 func appendFloat(b []byte, f Float) []byte {
 	switch f.Width {
 	case 2:
-		return binary.BigEndian.AppendUint16(append(b, majorSimple<<5|25), uint16(f.Bits))
+		return appendBigEndian(append(b, majorSimple<<5|25), f.Bits, 2)
 	case 4:
-		return binary.BigEndian.AppendUint32(append(b, majorSimple<<5|26), uint32(f.Bits))
+		return appendBigEndian(append(b, majorSimple<<5|26), f.Bits, 4)
 	default:
-		return binary.BigEndian.AppendUint64(append(b, majorSimple<<5|27), f.Bits)
+		return appendBigEndian(append(b, majorSimple<<5|27), f.Bits, 8)
 	}
 }
 
 // NatOf makes a natural number of 64 bits.
-func NatOf(n uint64) Nat { return Nat{new(big.Int).SetUint64(n)} }
+func NatOf(n uint64) Nat { return Nat{small: n} }
+
+// NatOfBytes makes a natural number of its bytes, the highest first.
+func NatOfBytes(b []byte) Nat {
+	for len(b) > 0 && b[0] == 0 {
+		b = b[1:]
+	}
+	if len(b) > 8 {
+		return Nat{large: string(b)}
+	}
+	var n Nat
+	for _, c := range b {
+		n.small = n.small<<8 | uint64(c)
+	}
+	return n
+}
+
+// IsUint64 reports whether the number has at most 64 bits.
+func (n Nat) IsUint64() bool { return n.large == "" }
+
+// Uint64 is the number if it has at most 64 bits, and otherwise 0.
+func (n Nat) Uint64() uint64 { return n.small }
+
+// Bytes are the bytes of the number, the highest first, and none for 0.
+func (n Nat) Bytes() []byte {
+	if n.large != "" {
+		return []byte(n.large)
+	}
+	b := appendBigEndian(nil, n.small, 8)
+	for len(b) > 0 && b[0] == 0 {
+		b = b[1:]
+	}
+	return b
+}
 
 // Set appends an entry; the caller sees to it that the key is new.
 func (m *Map) Set(key string, v Value) {

@@ -8,14 +8,15 @@ package certificate
 
 import (
 	"errors"
-	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/leb128"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // A Certificate is a part of a state tree with the signature of its root.
@@ -41,14 +42,14 @@ func StateRootMessage(root hashtree.Hash) []byte {
 func (c *Certificate) Time() (time.Time, error) {
 	v, s := hashtree.Lookup(c.Tree, []byte("time"))
 	if s != hashtree.Found {
-		return time.Time{}, fmt.Errorf("the path /time is %s", s)
+		return time.Time{}, errors.New("the path /time is " + s.String())
 	}
 	ns, err := leb128.Canonical(v)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("the value at /time: %w", err)
+		return time.Time{}, reason.Wrap("the value at /time", err)
 	}
 	if ns > math.MaxInt64 {
-		return time.Time{}, fmt.Errorf("the value at /time, %d ns, is beyond the year 2262", ns)
+		return time.Time{}, errors.New("the value at /time, " + strconv.FormatUint(ns, 10) + " ns, is beyond the year 2262")
 	}
 	return time.Unix(0, int64(ns)).UTC(), nil
 }
@@ -152,16 +153,20 @@ func readMap(d *cbor.Decoder, field func(key string) error) error {
 		case err != nil:
 			return err
 		case seen[key]:
-			return fmt.Errorf("offset %d: field %q comes twice", at, key)
+			return malformed(at, "field "+reason.Quote(key)+" comes twice")
 		case i == maxFields:
-			return fmt.Errorf("offset %d: more than %d fields", at, maxFields)
+			return malformed(at, "more than "+strconv.Itoa(maxFields)+" fields")
 		}
 		seen[key] = true
 		if err := field(key); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return reason.Wrap(key, err)
 		}
 	}
 	return nil
+}
+
+func malformed(offset int, what string) error {
+	return errors.New("offset " + strconv.Itoa(offset) + ": " + what)
 }
 
 func readPrincipal(d *cbor.Decoder) (principal.ID, error) {
@@ -172,7 +177,7 @@ func readPrincipal(d *cbor.Decoder) (principal.ID, error) {
 	}
 	id, err := principal.FromBytes(b)
 	if err != nil {
-		return principal.ID{}, fmt.Errorf("offset %d: %w", at, err)
+		return principal.ID{}, reason.Wrap("offset "+strconv.Itoa(at), err)
 	}
 	return id, nil
 }

@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"fmt"
 	"time"
 
 	"portico/lightclient/principal"
@@ -26,7 +25,7 @@ type (
 	// the clock of whoever verifies.
 	TimeError struct {
 		Delegation bool
-		Time, Now  time.Time
+		Age        time.Duration // negative if its time is still to come
 	}
 	// DelegationError means that the delegation does not delegate: it has a
 	// delegation itself, or shows no key of the subnet that it names.
@@ -42,31 +41,30 @@ type (
 )
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("%s is malformed: %v", part(e.Delegation), e.Err)
+	return part(e.Delegation) + " is malformed: " + e.Err.Error()
 }
 
 func (e *SignatureError) Error() string {
-	return fmt.Sprintf("%s has a wrong signature: %v", part(e.Delegation), e.Err)
+	return part(e.Delegation) + " has a wrong signature: " + e.Err.Error()
 }
 
 func (e *TimeError) Error() string {
-	age, than := e.Now.Sub(e.Time), "old"
-	if age < 0 {
-		age, than = -age, "in the future"
+	if e.Age < 0 {
+		return part(e.Delegation) + " is " + (-e.Age).String() + " in the future"
 	}
-	return fmt.Sprintf("%s of %s is %s %s", part(e.Delegation), e.Time.Format(time.RFC3339), age, than)
+	return part(e.Delegation) + " is " + e.Age.String() + " old"
 }
 
 func (e *DelegationError) Error() string {
-	return fmt.Sprintf("certificate: delegation to subnet %s: %s", e.Subnet, e.Reason)
+	return "certificate: delegation to subnet " + e.Subnet.String() + ": " + e.Reason
 }
 
 func (e *RangeError) Error() string {
-	return fmt.Sprintf("certificate: canister %s is in none of the ranges that the delegation shows for subnet %s", e.Canister, e.Subnet)
+	return "certificate: canister " + e.Canister.String() + " is in none of the ranges that the delegation shows for subnet " + e.Subnet.String()
 }
 
 func (e *SubnetError) Error() string {
-	return fmt.Sprintf("certificate: subnet %s signed it, not subnet %s", e.Got, e.Want)
+	return "certificate: subnet " + e.Got.String() + " signed it, not subnet " + e.Want.String()
 }
 
 // Unwrap returns what was wrong.

@@ -1,11 +1,12 @@
 package certificate
 
 import (
-	"fmt"
+	"strconv"
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // A Range is a closed interval of canister ids, ordered by their bytes.
@@ -41,7 +42,7 @@ func DecodeRanges(b []byte) ([]Range, error) {
 	for i := 0; d.More(i, n); i++ {
 		r, err := readRange(d)
 		if err != nil {
-			return nil, fmt.Errorf("range %d: %w", i, err)
+			return nil, reason.Wrap("range "+strconv.Itoa(i), err)
 		}
 		out = append(out, r)
 	}
@@ -62,10 +63,10 @@ func readRange(d *cbor.Decoder) (Range, error) {
 		return Range{}, err
 	}
 	if n != 2 && (n != cbor.Indefinite || !d.Break()) {
-		return Range{}, fmt.Errorf("offset %d: not an array of two principals", at)
+		return Range{}, malformed(at, "not an array of two principals")
 	}
 	if r.First.Compare(r.Last) > 0 {
-		return Range{}, fmt.Errorf("offset %d: it ends at %s, before its start %s", at, r.Last, r.First)
+		return Range{}, malformed(at, "it ends at "+r.Last.String()+", before its start "+r.First.String())
 	}
 	return r, nil
 }
@@ -89,7 +90,7 @@ func shownRanges(t hashtree.Tree, subnet principal.ID) ([]Range, error) {
 	for _, b := range blobs {
 		ranges, err := DecodeRanges(b)
 		if err != nil {
-			return nil, fmt.Errorf("canister ranges: %w", err)
+			return nil, reason.Wrap("canister ranges", err)
 		}
 		out = append(out, ranges...)
 	}

@@ -2,12 +2,12 @@ package certificate
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
 
 	"portico/lightclient/bls"
+	"portico/lightclient/digest"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
 )
@@ -60,6 +60,9 @@ type delegated struct {
 	time      time.Time
 	ranges    []Range
 	rangesErr error
+
+	certificate []byte    // of the delegation
+	checked     time.Time // when its signature was
 }
 
 // Canister verifies an encoded certificate that is to speak for a canister:
@@ -110,7 +113,7 @@ func (v *Verifier) verify(cert []byte, now time.Time) (*verified, error) {
 	v.mu.Unlock()
 	if !ok {
 		var err error
-		if c, err = v.verifyNew(bytes.Clone(cert)); err != nil {
+		if c, err = v.verifyNew(bytes.Clone(cert), now); err != nil {
 			return nil, err
 		}
 		v.mu.Lock()
@@ -118,10 +121,10 @@ func (v *Verifier) verify(cert []byte, now time.Time) (*verified, error) {
 		v.mu.Unlock()
 	}
 	if d := c.delegated; d != nil && !within(d.time, now, MaxDelegationAge) {
-		return nil, &TimeError{Delegation: true, Time: d.time, Now: now}
+		return nil, &TimeError{Delegation: true, Age: now.Sub(d.time)}
 	}
 	if !within(c.time, now, MaxAge) {
-		return nil, &TimeError{Time: c.time, Now: now}
+		return nil, &TimeError{Age: now.Sub(c.time)}
 	}
 	return c, nil
 }
@@ -132,7 +135,7 @@ func within(t, now time.Time, maxAge time.Duration) bool {
 }
 
 // verifyNew checks signature and delegation of a certificate that it may keep.
-func (v *Verifier) verifyNew(cert []byte) (*verified, error) {
+func (v *Verifier) verifyNew(cert []byte, now time.Time) (*verified, error) {
 	c, err := Parse(cert)
 	if err != nil {
 		return nil, err
@@ -143,7 +146,7 @@ func (v *Verifier) verifyNew(cert []byte) (*verified, error) {
 		return nil, &SignatureError{Err: err}
 	}
 	if c.Delegation != nil {
-		if out.delegated, err = v.delegate(key, c.Delegation); err != nil {
+		if out.delegated, err = v.delegate(key, c.Delegation, now); err != nil {
 			return nil, err
 		}
 		key = out.delegated.key
@@ -158,8 +161,8 @@ func (v *Verifier) verifyNew(cert []byte) (*verified, error) {
 }
 
 // delegate verifies a delegation by the root key.
-func (v *Verifier) delegate(rootKey []byte, d *Delegation) (*delegated, error) {
-	id := append(append([]byte{byte(d.Subnet.Len())}, d.Subnet.Raw()...), d.Certificate...)
+func (v *Verifier) delegate(rootKey []byte, d *Delegation, now time.Time) (*delegated, error) {
+	id := d.id()
 	v.mu.Lock()
 	out, ok := v.delegations.get(id, maxDelegationBytes)
 	v.mu.Unlock()
@@ -176,7 +179,25 @@ func (v *Verifier) delegate(rootKey []byte, d *Delegation) (*delegated, error) {
 	if err := v.checkSignature(rootKey, c); err != nil {
 		return nil, &SignatureError{Delegation: true, Err: err}
 	}
-	out = &delegated{subnet: d.Subnet}
+	if out, err = readDelegation(d, c); err != nil {
+		return nil, err
+	}
+	out.checked = now
+	v.mu.Lock()
+	v.delegations.put(id, out, maxDelegationBytes)
+	v.mu.Unlock()
+	return out, nil
+}
+
+// id is what a delegation is remembered by.
+func (d *Delegation) id() []byte {
+	return append(append([]byte{byte(d.Subnet.Len())}, d.Subnet.Raw()...), d.Certificate...)
+}
+
+// readDelegation reads what a delegation says, by its certificate.
+func readDelegation(d *Delegation, c *Certificate) (*delegated, error) {
+	out := &delegated{subnet: d.Subnet, certificate: d.Certificate}
+	var err error
 	if out.time, err = c.Time(); err != nil {
 		return nil, &FormatError{Delegation: true, Err: err}
 	}
@@ -188,20 +209,14 @@ func (v *Verifier) delegate(rootKey []byte, d *Delegation) (*delegated, error) {
 		return nil, &DelegationError{Subnet: d.Subnet, Reason: err.Error()}
 	}
 	out.ranges, out.rangesErr = shownRanges(c.Tree, d.Subnet)
-	v.mu.Lock()
-	v.delegations.put(id, out, maxDelegationBytes)
-	v.mu.Unlock()
 	return out, nil
 }
 
 // checkSignature verifies the signature of the root of c's tree, unless it did so before.
 func (v *Verifier) checkSignature(key []byte, c *Certificate) error {
 	root := c.Tree.Hash()
-	h := sha256.New() // the parts have fixed lengths if they are right
-	h.Write(key)
-	h.Write(root[:])
-	h.Write(c.Signature)
-	id := h.Sum(nil)
+	h := digest.Of(key, root[:], c.Signature) // the parts have fixed lengths if they are right
+	id := h[:]
 	v.mu.Lock()
 	_, ok := v.signatures.get(id, maxSignatureBytes)
 	v.mu.Unlock()
@@ -215,38 +230,4 @@ func (v *Verifier) checkSignature(key []byte, c *Certificate) error {
 	v.signatures.put(id, struct{}{}, maxSignatureBytes)
 	v.mu.Unlock()
 	return nil
-}
-
-// A cache has two generations. When the young one is full it becomes the old one,
-// whose entries are forgotten unless they are used again in time. It is not safe
-// for concurrent use; its zero value is empty.
-type cache[V any] struct {
-	young, old map[string]V
-	bytes      int // of the keys of the young generation
-}
-
-// get returns the value of a key and makes it young.
-func (c *cache[V]) get(key []byte, limit int) (v V, ok bool) {
-	if v, ok = c.young[string(key)]; ok {
-		return v, true
-	}
-	if v, ok = c.old[string(key)]; ok {
-		c.put(key, v, limit)
-	}
-	return v, ok
-}
-
-// put keeps v unless its key alone would take much of limit, which bounds the
-// bytes of the keys in a generation.
-func (c *cache[V]) put(key []byte, v V, limit int) {
-	if len(key) > limit/4 {
-		return
-	}
-	if c.bytes+len(key) > limit || c.young == nil {
-		c.old, c.young, c.bytes = c.young, map[string]V{}, 0
-	}
-	if _, ok := c.young[string(key)]; !ok {
-		c.bytes += len(key)
-	}
-	c.young[string(key)] = v
 }

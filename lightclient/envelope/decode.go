@@ -2,12 +2,13 @@ package envelope
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // Decode reads an envelope, with or without CBOR's self-describing tag. Errors
@@ -15,7 +16,7 @@ import (
 func Decode(b []byte) (*Envelope, error) {
 	e, err := decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
+		return nil, reason.Wrap("envelope", err)
 	}
 	return e, nil
 }
@@ -36,10 +37,10 @@ func decode(b []byte) (*Envelope, error) {
 		return nil, err
 	}
 	if e.RequestID, err = HashOfMap(content.(*cbor.Map)); err != nil {
-		return nil, fmt.Errorf("content.%w", err)
+		return nil, errors.New("content." + err.Error())
 	}
 	for i, v := range chain {
-		d, err := decodeSignedDelegation(fmt.Sprintf("sender_delegation[%d]", i), v)
+		d, err := decodeSignedDelegation("sender_delegation["+strconv.Itoa(i)+"]", v)
 		if err != nil {
 			return nil, err
 		}
@@ -58,12 +59,12 @@ func (e *Envelope) checkAuthentication(hasChain bool) error {
 		return nil
 	}
 	if e.SenderPublicKey == nil || e.SenderSig == nil {
-		return fmt.Errorf("sender %s is not anonymous, so sender_pubkey and sender_sig must be set", e.Request.Sender)
+		return errors.New("sender " + e.Request.Sender.String() + " is not anonymous, so sender_pubkey and sender_sig must be set")
 	}
 	seen := map[string]bool{string(e.SenderPublicKey): true}
 	for i, d := range e.SenderDelegation {
 		if seen[string(d.Delegation.PublicKey)] {
-			return fmt.Errorf("sender_delegation[%d].delegation.pubkey: the key appeared before in the chain", i)
+			return errors.New("sender_delegation[" + strconv.Itoa(i) + "].delegation.pubkey: the key appeared before in the chain")
 		}
 		seen[string(d.Delegation.PublicKey)] = true
 	}
@@ -78,7 +79,7 @@ func decodeRequest(v cbor.Value) (Request, error) {
 		Nonce:         r.blob("nonce", optional),
 	}
 	if r.err == nil && len(req.Nonce) > MaxNonceBytes {
-		r.fail("nonce", fmt.Sprintf("%d bytes; at most %d are allowed", len(req.Nonce), MaxNonceBytes))
+		r.fail("nonce", strconv.Itoa(len(req.Nonce))+" bytes; at most "+strconv.Itoa(MaxNonceBytes)+" are allowed")
 	}
 	switch kind := r.text("request_type", required); kind {
 	case "call", "query":
@@ -96,7 +97,7 @@ func decodeRequest(v cbor.Value) (Request, error) {
 		req.Kind = ReadState
 		req.Paths = r.paths("paths")
 	default:
-		r.fail("request_type", fmt.Sprintf("%q is none of call, query and read_state", kind))
+		r.fail("request_type", reason.Quote(kind)+" is none of call, query and read_state")
 	}
 	req.unknown = r.rest()
 	return req, r.err
@@ -124,12 +125,12 @@ func decodeSignedDelegation(where string, v cbor.Value) (SignedDelegation, error
 		Permissions: r.text("permissions", optional),
 	}
 	if r.has("permissions") && d.Permissions != PermissionQueries && d.Permissions != PermissionAll {
-		r.fail("permissions", fmt.Sprintf("%q is neither %q nor %q", d.Permissions, PermissionQueries, PermissionAll))
+		r.fail("permissions", reason.Quote(d.Permissions)+" is neither "+reason.Quote(PermissionQueries)+" nor "+reason.Quote(PermissionAll))
 	}
 	d.unknown = r.rest()
 	if r.err == nil {
 		if _, err := HashOfMap(&d.unknown); err != nil {
-			r.err = fmt.Errorf("%s.delegation.%w", where, err)
+			r.err = errors.New(where + ".delegation." + err.Error())
 		}
 	}
 	s.Delegation = d
@@ -154,7 +155,7 @@ func open(where string, v cbor.Value) *record {
 	r := &record{where: where}
 	m, ok := v.(*cbor.Map)
 	if !ok {
-		r.m, r.err = &cbor.Map{}, fmt.Errorf("%s is %s instead of a map", nameOr(where, "the request"), describe(v))
+		r.m, r.err = &cbor.Map{}, errors.New(nameOr(where, "the request")+" is "+describe(v)+" instead of a map")
 		return r
 	}
 	r.m = m
@@ -187,14 +188,14 @@ func describe(v cbor.Value) string {
 	}
 }
 
-func (r *record) fail(key, reason string) {
+func (r *record) fail(key, why string) {
 	if r.err != nil {
 		return
 	}
 	if r.where != "" {
 		key = r.where + "." + key
 	}
-	r.err = fmt.Errorf("%s: %s", key, reason)
+	r.err = errors.New(key + ": " + why)
 }
 
 // take returns the value under key; null and undefined count as absent.
@@ -228,7 +229,7 @@ func field[T cbor.Value](r *record, key, want string, need bool) (out T) {
 	}
 	out, ok := v.(T)
 	if !ok {
-		r.fail(key, fmt.Sprintf("%s, expected %s", describe(v), want))
+		r.fail(key, describe(v)+", expected "+want)
 	}
 	return out
 }
@@ -244,8 +245,6 @@ func (r *record) text(key string, need bool) string {
 func (r *record) nat(key string) uint64 {
 	n := field[cbor.Nat](r, key, "a number", required)
 	switch {
-	case n.Int == nil:
-		return 0
 	case !n.IsUint64():
 		r.fail(key, "the number does not fit into 64 bits")
 		return 0
@@ -257,7 +256,7 @@ func (r *record) nat(key string) uint64 {
 func (r *record) list(key string, need bool, limit int) cbor.Array {
 	a := field[cbor.Array](r, key, "an array", need)
 	if len(a) > limit {
-		r.fail(key, fmt.Sprintf("%d elements; at most %d are allowed", len(a), limit))
+		r.fail(key, strconv.Itoa(len(a))+" elements; at most "+strconv.Itoa(limit)+" are allowed")
 		return nil
 	}
 	return a
@@ -286,7 +285,7 @@ func (r *record) principals(key string, limit int) []principal.ID {
 	}
 	ids := make([]principal.ID, len(a))
 	for i, v := range a {
-		ids[i] = r.toPrincipal(fmt.Sprintf("%s[%d]", key, i), v)
+		ids[i] = r.toPrincipal(key+"["+strconv.Itoa(i)+"]", v)
 	}
 	return ids
 }
@@ -298,16 +297,16 @@ func (r *record) paths(key string) []hashtree.Path {
 		labels, ok := v.(cbor.Array)
 		switch {
 		case !ok:
-			r.fail(key, fmt.Sprintf("path %d is %s, expected an array", i, describe(v)))
+			r.fail(key, "path "+strconv.Itoa(i)+" is "+describe(v)+", expected an array")
 		case len(labels) > MaxPathLabels:
-			r.fail(key, fmt.Sprintf("path %d has %d labels; at most %d are allowed", i, len(labels), MaxPathLabels))
+			r.fail(key, "path "+strconv.Itoa(i)+" has "+strconv.Itoa(len(labels))+" labels; at most "+strconv.Itoa(MaxPathLabels)+" are allowed")
 			labels = nil
 		}
 		paths[i] = make(hashtree.Path, len(labels))
 		for j, l := range labels {
 			b, ok := l.(cbor.Bytes)
 			if !ok {
-				r.fail(key, fmt.Sprintf("label %d of path %d is %s, expected a blob", j, i, describe(l)))
+				r.fail(key, "label "+strconv.Itoa(j)+" of path "+strconv.Itoa(i)+" is "+describe(l)+", expected a blob")
 			}
 			paths[i][j] = b
 		}

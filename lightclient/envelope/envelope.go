@@ -9,7 +9,7 @@
 package envelope
 
 import (
-	"fmt"
+	"strconv"
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/hashtree"
@@ -45,7 +45,7 @@ func (k Kind) String() string {
 	case ReadState:
 		return "read_state"
 	default:
-		panic(fmt.Sprintf("envelope: kind %d", uint8(k)))
+		panic("envelope: kind " + strconv.Itoa(int(k)))
 	}
 }
 

@@ -2,14 +2,13 @@ package envelope
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"fmt"
-	"math/big"
-	"slices"
-	"sort"
+	"errors"
+	"strconv"
 
 	"portico/lightclient/cbor"
+	"portico/lightclient/digest"
 	"portico/lightclient/leb128"
+	"portico/lightclient/reason"
 )
 
 // HashOfMap computes the representation-independent hash of a map. Fields that
@@ -23,29 +22,54 @@ func HashOfMap(m *cbor.Map) ([32]byte, error) {
 		}
 		v, err := hashOf(m.Values[i])
 		if err != nil {
-			return [32]byte{}, fmt.Errorf("%s: %w", k, err)
+			return [32]byte{}, reason.Wrap(k, err)
 		}
-		key := sha256.Sum256([]byte(k))
+		key := digest.Sum256([]byte(k))
 		var field [64]byte
 		copy(field[:], key[:])
 		copy(field[32:], v[:])
 		fields = append(fields, field)
 	}
-	sort.Sort(fields)
-	h := sha256.New()
-	for _, f := range fields {
-		h.Write(f[:])
+	fields.sort()
+	all := make([]byte, 0, 64*len(fields))
+	for i := range fields {
+		all = append(all, fields[i][:]...)
 	}
-	return [32]byte(h.Sum(nil)), nil
+	return digest.Sum256(all), nil
 }
 
-// hashedFields are pairs of the hashes of a name and a value. They are sorted by
-// package sort, whose code exists once in a program, to keep the browser's small.
+// hashedFields are pairs of the hashes of a name and a value.
 type hashedFields [][64]byte
 
-func (f hashedFields) Len() int           { return len(f) }
-func (f hashedFields) Less(i, j int) bool { return bytes.Compare(f[i][:], f[j][:]) < 0 }
-func (f hashedFields) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
+// sort is heapsort by hand: the sorts of the standard library are several times
+// larger, which counts in a browser.
+func (f hashedFields) sort() {
+	for i := len(f)/2 - 1; i >= 0; i-- {
+		f.sink(i)
+	}
+	for n := len(f) - 1; n > 0; n-- {
+		f[0], f[n] = f[n], f[0]
+		f[:n].sink(0)
+	}
+}
+
+// sink lets entry i of a heap with the greatest entry first find its place.
+func (f hashedFields) sink(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(f) {
+			return
+		}
+		if child+1 < len(f) && bytes.Compare(f[child][:], f[child+1][:]) < 0 {
+			child++
+		}
+		if bytes.Compare(f[i][:], f[child][:]) >= 0 {
+			return
+		}
+		f[i], f[child] = f[child], f[i]
+		i = child
+	}
+}
 
 func mustHash(m *cbor.Map) [32]byte {
 	h, err := HashOfMap(m)
@@ -63,40 +87,39 @@ func isNull(v cbor.Value) bool {
 func hashOf(v cbor.Value) ([32]byte, error) {
 	switch v := v.(type) {
 	case cbor.Bytes:
-		return sha256.Sum256(v), nil
+		return digest.Sum256(v), nil
 	case cbor.Text:
-		return sha256.Sum256([]byte(v)), nil
+		return digest.Sum256([]byte(v)), nil
 	case cbor.Nat:
-		return sha256.Sum256(appendNat(nil, v.Int)), nil
+		return digest.Sum256(appendNat(nil, v)), nil
 	case cbor.NegInt:
-		return sha256.Sum256(appendNegative(nil, v.N)), nil
+		return digest.Sum256(appendNegative(nil, v.N)), nil
 	case cbor.Array:
-		h := sha256.New()
+		var hashes []byte
 		for i, item := range v {
 			ih, err := hashOf(item)
 			if err != nil {
-				return [32]byte{}, fmt.Errorf("item %d: %w", i, err)
+				return [32]byte{}, reason.Wrap("item "+strconv.Itoa(i), err)
 			}
-			h.Write(ih[:])
+			hashes = append(hashes, ih[:]...)
 		}
-		return [32]byte(h.Sum(nil)), nil
+		return digest.Sum256(hashes), nil
 	case *cbor.Map:
 		return HashOfMap(v)
 	default:
-		return [32]byte{}, fmt.Errorf("a %T has no representation-independent hash", v)
+		return [32]byte{}, errors.New("a simple value or float has no representation-independent hash")
 	}
 }
 
 // appendNat appends the unsigned LEB128 form of n, in time linear in its length.
-func appendNat(b []byte, n *big.Int) []byte {
+func appendNat(b []byte, n cbor.Nat) []byte {
 	if n.IsUint64() {
 		return leb128.AppendUint(b, n.Uint64())
 	}
-	little := n.Bytes()
-	slices.Reverse(little)
+	big := n.Bytes()
 	acc, bits := uint(0), 0
-	for _, c := range little {
-		acc |= uint(c) << bits
+	for i := len(big) - 1; i >= 0; i-- {
+		acc |= uint(big[i]) << bits
 		for bits += 8; bits >= 7; bits -= 7 {
 			b = append(b, byte(acc)|0x80)
 			acc >>= 7

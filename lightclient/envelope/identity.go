@@ -1,11 +1,8 @@
 package envelope
 
 import (
-	"crypto/ed25519"
-	"errors"
-	"fmt"
-
 	"portico/lightclient/principal"
+	"portico/lightclient/reason"
 )
 
 // An Identity makes envelopes for one sender.
@@ -60,7 +57,7 @@ func (d Delegated) Sign(r Request) (*Envelope, error) {
 	e := unsigned(r, d.Sender())
 	sig, err := d.Signer.Sign(RequestSignedBytes(e.RequestID))
 	if err != nil {
-		return nil, fmt.Errorf("envelope: signing as %s: %w", e.Request.Sender, err)
+		return nil, reason.Wrap("envelope: signing as "+e.Request.Sender.String(), err)
 	}
 	e.SenderPublicKey, e.SenderSig, e.SenderDelegation = d.PublicKey, sig, d.Chain
 	return e, nil
@@ -70,7 +67,7 @@ func (d Delegated) Sign(r Request) (*Envelope, error) {
 func Delegate(from Signer, d Delegation) (SignedDelegation, error) {
 	sig, err := from.Sign(d.SignedBytes())
 	if err != nil {
-		return SignedDelegation{}, fmt.Errorf("envelope: delegating: %w", err)
+		return SignedDelegation{}, reason.Wrap("envelope: delegating", err)
 	}
 	return SignedDelegation{Delegation: d, Signature: sig}, nil
 }
@@ -79,25 +76,3 @@ func unsigned(r Request, sender principal.ID) *Envelope {
 	r.Sender = sender
 	return &Envelope{Request: r, RequestID: r.ID()}
 }
-
-// Ed25519 is a Signer whose key is in memory.
-type Ed25519 struct{ key ed25519.PrivateKey }
-
-// NewEd25519 makes a Signer of the 32 secret bytes of RFC 8032.
-func NewEd25519(seed []byte) (Ed25519, error) {
-	if len(seed) != ed25519.SeedSize {
-		return Ed25519{}, errors.New("envelope: an Ed25519 seed has 32 bytes")
-	}
-	return Ed25519{ed25519.NewKeyFromSeed(seed)}, nil
-}
-
-// ed25519DER precedes the 32 bytes of a public key (RFC 8410).
-const ed25519DER = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"
-
-// PublicKey is the DER form of RFC 8410, 44 bytes.
-func (k Ed25519) PublicKey() []byte {
-	return append([]byte(ed25519DER), k.key.Public().(ed25519.PublicKey)...)
-}
-
-// Sign never fails.
-func (k Ed25519) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(k.key, msg), nil }

@@ -2,9 +2,10 @@ package hashtree
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 
 	"portico/lightclient/cbor"
+	"portico/lightclient/reason"
 )
 
 // MaxDepth bounds the nesting of trees that Decode reads. The state tree of a
@@ -31,7 +32,7 @@ func Decode(b []byte) (Tree, error) {
 		return nil, err
 	}
 	if err := d.End(); err != nil {
-		return nil, fmt.Errorf("hashtree: %w", err)
+		return nil, reason.Wrap("hashtree", err)
 	}
 	return t, nil
 }
@@ -40,7 +41,7 @@ func Decode(b []byte) (Tree, error) {
 func DecodeFrom(d *cbor.Decoder) (Tree, error) {
 	t, err := decodeNode(d, 0)
 	if err != nil {
-		return nil, fmt.Errorf("hashtree: %w", err)
+		return nil, reason.Wrap("hashtree", err)
 	}
 	if err := Wellformed(t); err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func DecodeFrom(d *cbor.Decoder) (Tree, error) {
 func decodeNode(d *cbor.Decoder, depth int) (Tree, error) {
 	at := d.Offset()
 	if depth == MaxDepth {
-		return nil, fmt.Errorf("offset %d: nesting is deeper than %d", at, MaxDepth)
+		return nil, malformed(at, "nesting is deeper than "+strconv.Itoa(MaxDepth))
 	}
 	n, err := d.Array()
 	if err != nil {
@@ -63,17 +64,17 @@ func decodeNode(d *cbor.Decoder, depth int) (Tree, error) {
 	}
 	lengths := [...]int{tagEmpty: 1, tagFork: 3, tagLabeled: 3, tagLeaf: 2, tagPruned: 2}
 	if tag >= uint64(len(lengths)) {
-		return nil, fmt.Errorf("offset %d: node of unknown kind %d", at, tag)
+		return nil, malformed(at, "node of unknown kind "+strconv.FormatUint(tag, 10))
 	}
 	if n != lengths[tag] && n != cbor.Indefinite {
-		return nil, fmt.Errorf("offset %d: node of kind %d has %d items instead of %d", at, tag, n, lengths[tag])
+		return nil, malformed(at, "node of kind "+strconv.Itoa(int(tag))+" has "+strconv.Itoa(n)+" items instead of "+strconv.Itoa(lengths[tag]))
 	}
 	t, err := decodeItems(d, tag, depth)
 	if err != nil {
 		return nil, err
 	}
 	if n == cbor.Indefinite && !d.Break() {
-		return nil, fmt.Errorf("offset %d: node of kind %d has more than %d items", at, tag, lengths[tag])
+		return nil, malformed(at, "node of kind "+strconv.Itoa(int(tag))+" has more than "+strconv.Itoa(lengths[tag])+" items")
 	}
 	return t, nil
 }
@@ -113,13 +114,15 @@ func decodeItems(d *cbor.Decoder, tag uint64, depth int) (Tree, error) {
 			return nil, err
 		}
 		if len(b) != len(Hash{}) {
-			return nil, fmt.Errorf("offset %d: %w: %d bytes", at, errHashLength, len(b))
+			return nil, malformed(at, "a pruned node must hold a hash of 32 bytes, not "+strconv.Itoa(len(b)))
 		}
 		return Pruned(b), nil
 	}
 }
 
-var errHashLength = errors.New("a pruned node must hold a hash of 32 bytes")
+func malformed(offset int, what string) error {
+	return errors.New("offset " + strconv.Itoa(offset) + ": " + what)
+}
 
 // Append appends the CBOR form of t, without the self-describing tag.
 func Append(b []byte, t Tree) []byte {
@@ -137,6 +140,6 @@ func Append(b []byte, t Tree) []byte {
 	case Pruned:
 		return cbor.AppendBytes(cbor.AppendUint(cbor.AppendArray(b, 2), tagPruned), t[:])
 	default:
-		panic(unknownNode(t))
+		panic(unknownNode)
 	}
 }

@@ -12,9 +12,12 @@ package hashtree
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"fmt"
+	"errors"
+	"strconv"
 	"sync/atomic"
+
+	"portico/lightclient/digest"
+	"portico/lightclient/reason"
 )
 
 // Hash is a SHA-256 digest.
@@ -65,7 +68,7 @@ const (
 )
 
 // Hash is SHA-256 of the domain separator alone.
-func (Empty) Hash() Hash { return sha256.Sum256([]byte(sepEmpty)) }
+func (Empty) Hash() Hash { return digest.Sum256([]byte(sepEmpty)) }
 
 // Hash covers the hashes of both sides. It is computed once.
 func (f *Fork) Hash() Hash {
@@ -77,7 +80,7 @@ func (f *Fork) Hash() Hash {
 	n := copy(b[:], sepFork)
 	n += copy(b[n:], l[:])
 	copy(b[n:], r[:])
-	return f.hash.store(sha256.Sum256(b[:]))
+	return f.hash.store(digest.Sum256(b[:]))
 }
 
 // Hash covers the label and the hash of the subtree. It is computed once.
@@ -90,18 +93,11 @@ func (l *Labeled) Hash() Hash {
 	b := append(buf[:0], sepLabeled...)
 	b = append(b, l.Label...)
 	b = append(b, sub[:]...)
-	return l.hash.store(sha256.Sum256(b))
+	return l.hash.store(digest.Sum256(b))
 }
 
 // Hash covers the value.
-func (l Leaf) Hash() Hash {
-	var out Hash
-	h := sha256.New()
-	h.Write([]byte(sepLeaf))
-	h.Write(l)
-	h.Sum(out[:0])
-	return out
-}
+func (l Leaf) Hash() Hash { return digest.Of([]byte(sepLeaf), l) }
 
 // Hash is the hash that the node carries.
 func (p Pruned) Hash() Hash { return Hash(p) }
@@ -140,7 +136,7 @@ func (c *cachedHash) store(h Hash) Hash {
 func New(children []*Labeled) Tree {
 	for i := 1; i < len(children); i++ {
 		if bytes.Compare(children[i-1].Label, children[i].Label) >= 0 {
-			panic(fmt.Sprintf("hashtree: child %d has label %x, which does not come after %x", i, children[i].Label, children[i-1].Label))
+			panic("hashtree: child " + strconv.Itoa(i) + " has label " + reason.Hex(children[i].Label) + ", which does not come after " + reason.Hex(children[i-1].Label))
 		}
 	}
 	return balanced(children)
@@ -173,7 +169,7 @@ func wellformedForest(t Tree, last **Labeled) error {
 	case Empty, Pruned:
 		return nil
 	case Leaf:
-		return fmt.Errorf("hashtree: a leaf of %d bytes stands beside a fork", len(t))
+		return errors.New("hashtree: a leaf of " + strconv.Itoa(len(t)) + " bytes stands beside a fork")
 	case *Fork:
 		if err := wellformedForest(t.Left, last); err != nil {
 			return err
@@ -181,13 +177,13 @@ func wellformedForest(t Tree, last **Labeled) error {
 		return wellformedForest(t.Right, last)
 	case *Labeled:
 		if *last != nil && bytes.Compare((*last).Label, t.Label) >= 0 {
-			return fmt.Errorf("hashtree: label %x follows label %x; labels must increase", t.Label, (*last).Label)
+			return errors.New("hashtree: label " + reason.Hex(t.Label) + " follows label " + reason.Hex((*last).Label) + "; labels must increase")
 		}
 		*last = t
 		return Wellformed(t.Sub)
 	default:
-		panic(unknownNode(t))
+		panic(unknownNode)
 	}
 }
 
-func unknownNode(t Tree) string { return fmt.Sprintf("hashtree: node of type %T", t) }
+const unknownNode = "hashtree: node of unknown type"

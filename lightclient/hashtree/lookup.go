@@ -39,7 +39,7 @@ func Lookup(t Tree, path ...[]byte) (value []byte, s Status) {
 	case *Fork, *Labeled:
 		return nil, NotLeaf
 	default:
-		panic(unknownNode(sub))
+		panic(unknownNode)
 	}
 }
 
@@ -132,7 +132,7 @@ func findLabel(t Tree, label []byte) (Tree, place) {
 				return sub, p
 			}
 		default:
-			panic(unknownNode(t))
+			panic(unknownNode)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func witnessForest(t Tree, s share) Tree {
 		n.hash.store(t.Hash())
 		return n
 	default:
-		panic(unknownNode(t))
+		panic(unknownNode)
 	}
 }
 

@@ -7,12 +7,12 @@
 package principal
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/binary"
-	"fmt"
-	"hash/crc32"
+	"errors"
+	"strconv"
 	"strings"
+
+	"portico/lightclient/digest"
+	"portico/lightclient/reason"
 )
 
 // MaxLen is the length in bytes of the longest principal.
@@ -38,21 +38,25 @@ func Anonymous() ID { return ID{string([]byte{classAnonymous})} }
 // FromBytes makes an ID of raw bytes. It refuses more than MaxLen bytes.
 func FromBytes(b []byte) (ID, error) {
 	if len(b) > MaxLen {
-		return ID{}, fmt.Errorf("principal of %d bytes: at most %d are allowed", len(b), MaxLen)
+		return ID{}, errors.New("principal of " + strconv.Itoa(len(b)) + " bytes: at most " + strconv.Itoa(MaxLen) + " are allowed")
 	}
 	return ID{string(b)}, nil
 }
 
 // SelfAuthenticating is the principal of the holder of a DER-encoded public key.
 func SelfAuthenticating(publicKeyDER []byte) ID {
-	h := sha256.Sum224(publicKeyDER)
+	h := digest.Sum224(publicKeyDER)
 	return ID{string(append(h[:], classSelfAuthenticating))}
 }
 
 // Canister is the opaque id of the canister with the given index in the
 // numbering that subnets draw their canister ranges from.
 func Canister(index uint64) ID {
-	return ID{string(append(binary.BigEndian.AppendUint64(nil, index), classOpaque, classOpaque))}
+	b := make([]byte, 0, 10)
+	for shift := 56; shift >= 0; shift -= 8 {
+		b = append(b, byte(index>>shift))
+	}
+	return ID{string(append(b, classOpaque, classOpaque))}
 }
 
 // CanisterIndex inverts Canister; ok is false for any other principal.
@@ -60,7 +64,10 @@ func (id ID) CanisterIndex() (index uint64, ok bool) {
 	if len(id.raw) != 10 || id.raw[8:] != string([]byte{classOpaque, classOpaque}) {
 		return 0, false
 	}
-	return binary.BigEndian.Uint64([]byte(id.raw[:8])), true
+	for _, c := range []byte(id.raw[:8]) {
+		index = index<<8 | uint64(c)
+	}
+	return index, true
 }
 
 // Bytes returns a copy of the raw bytes.
@@ -86,43 +93,33 @@ func (id ID) IsSelfAuthenticating() bool {
 	return len(id.raw) == MaxLen && id.raw[MaxLen-1] == classSelfAuthenticating
 }
 
-// lower-case base32 of RFC 4648 without padding
-var textEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
 // String is the textual form, such as "rwlgt-iiaaa-aaaaa-aaaaa-cai": the base32
 // of a CRC-32 and the bytes, in groups of five.
 func (id ID) String() string {
-	b := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(id.raw)))
-	s := textEncoding.EncodeToString(append(b, id.raw...))
-	var sb strings.Builder
-	for len(s) > 5 {
-		sb.WriteString(s[:5])
-		sb.WriteByte('-')
-		s = s[5:]
-	}
-	sb.WriteString(s)
-	return sb.String()
+	c := checksum(id.raw)
+	b := append([]byte{byte(c >> 24), byte(c >> 16), byte(c >> 8), byte(c)}, id.raw...)
+	return appendText(make([]byte, 0, maxTextLen), b)
 }
 
 // Parse reads the textual form. It refuses every text that String would not
 // have made: upper case, missing dashes, a wrong checksum, too many bytes.
 func Parse(text string) (ID, error) {
 	if len(text) > maxTextLen {
-		return ID{}, fmt.Errorf("principal of %d characters: at most %d are possible", len(text), maxTextLen)
+		return ID{}, errors.New("principal of " + strconv.Itoa(len(text)) + " characters: at most " + strconv.Itoa(maxTextLen) + " are possible")
 	}
-	b, err := textEncoding.DecodeString(strings.ReplaceAll(text, "-", ""))
-	if err != nil {
-		return ID{}, fmt.Errorf("principal %q is not lower-case base32", text)
+	b, ok := decodeText(text)
+	if !ok {
+		return ID{}, errors.New("principal " + reason.Quote(text) + " is not lower-case base32")
 	}
 	if len(b) < 4 {
-		return ID{}, fmt.Errorf("principal %q is too short", text)
+		return ID{}, errors.New("principal " + reason.Quote(text) + " is too short")
 	}
 	id, err := FromBytes(b[4:])
 	if err != nil {
-		return ID{}, fmt.Errorf("principal %q: %w", text, err)
+		return ID{}, reason.Wrap("principal "+reason.Quote(text), err)
 	}
 	if want := id.String(); want != text {
-		return ID{}, fmt.Errorf("principal %q is not in its canonical form, or mistyped: the bytes it names are written %q", text, want)
+		return ID{}, errors.New("principal " + reason.Quote(text) + " is not in its canonical form, or mistyped: the bytes it names are written " + reason.Quote(want))
 	}
 	return id, nil
 }

@@ -47,7 +47,7 @@ func TestParseRefusesWhatStringWouldNotWrite(t *testing.T) {
 		"no dash":             {"aaaaaaa", "canonical"},
 		"dash too early":      {"aaaa-aaa", "canonical"},
 		"dash at the end":     {"aaaaa-aa-", "canonical"},
-		"line break":          {"aaaaa-aa\n", "canonical"},
+		"line break":          {"aaaaa-aa\n", "lower-case"},
 		"wrong checksum":      {"2vxsx-fai", "mistyped"},
 		"letter changed":      {"ryjl3-tyaaa-aaaaa-aaabc-cai", "mistyped"},
 		"digit out of base32": {"aaaaa-a1", "lower-case"},

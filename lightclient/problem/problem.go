@@ -33,34 +33,29 @@ const (
 
 // Of explains an error of Client.HTTPRequest.
 func Of(err error) Problem {
-	var (
-		certification *asset.Error
-		unverified    *lightclient.VerificationError
-		reject        *lightclient.Reject
-		status        *lightclient.StatusError
-		large         *lightclient.TooLargeError
-		invalid       *lightclient.ResponseError
-		transport     *lightclient.TransportError
-	)
 	p := Problem{Status: unavailable, Reason: err.Error()}
 	switch {
-	case errors.As(err, &certification), errors.As(err, &unverified):
+	case is[*asset.Error](err), is[*lightclient.VerificationError](err):
 		p.refused(err)
-	case errors.As(err, &reject):
+	case is[*lightclient.Reject](err):
+		reject, _ := errors.AsType[*lightclient.Reject](err)
 		p.reject(reject.ErrorCode)
-	case errors.As(err, &large):
+	case is[*lightclient.TooLargeError](err):
 		p.Title = "Answer too large"
 		p.Text = "The canister's answer is larger than can be passed on."
 		p.Next = tellOwner
-	case errors.As(err, &invalid):
+	case is[*lightclient.ResponseError](err):
 		p.Title = "Invalid answer"
 		p.Text = "The canister's answer breaks the rules for web pages from canisters."
 		p.Next = tellOwner
-	case errors.As(err, &transport):
+	case is[*lightclient.TransportError](err):
 		return Unreachable(err)
-	case errors.As(err, &status) && nowhere(status):
-		p.reject(canisterNotFound)
-	case errors.As(err, &status):
+	case is[*lightclient.StatusError](err):
+		status, _ := errors.AsType[*lightclient.StatusError](err)
+		if nowhere(status) {
+			p.reject(canisterNotFound)
+			break
+		}
 		p.Title = "Network refused"
 		p.Text = "The network did not take the request."
 		p.Next, p.Retry = tryLater, true
@@ -73,6 +68,11 @@ func Of(err error) Problem {
 		p.Next, p.Retry = tellOwner, true
 	}
 	return p
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // What a person can do, where several problems leave the same.
@@ -97,26 +97,20 @@ const checkTime = "time of the certificate"
 
 // checkOf names the check that an answer failed, "" if none can be named.
 func checkOf(err error) string {
-	var (
-		response  *asset.Error
-		late      *certificate.TimeError
-		outside   *certificate.RangeError
-		signature *certificate.SignatureError
-		delegate  *certificate.DelegationError
-		other     *lightclient.VerificationError
-	)
-	switch {
-	case errors.As(err, &response):
+	if response, ok := errors.AsType[*asset.Error](err); ok {
 		return checkOfReason(response.Reason)
-	case errors.As(err, &late):
+	}
+	other, unverified := errors.AsType[*lightclient.VerificationError](err)
+	switch {
+	case is[*certificate.TimeError](err):
 		return checkTime
-	case errors.As(err, &outside):
+	case is[*certificate.RangeError](err):
 		return "range of the subnet"
-	case errors.As(err, &delegate):
+	case is[*certificate.DelegationError](err):
 		return "delegation to the subnet"
-	case errors.As(err, &signature):
+	case is[*certificate.SignatureError](err):
 		return "signature of the network"
-	case errors.As(err, &other):
+	case unverified:
 		return "authenticity of the " + other.What
 	default:
 		return ""

@@ -1,17 +1,15 @@
+//go:build package
+
 package main
 
 import (
 	"context"
 	"errors"
-	"math"
-	"strconv"
-	"strings"
 	"syscall/js"
 	"time"
 
 	"portico/lightclient"
 	"portico/lightclient/asset"
-	"portico/lightclient/bls"
 	"portico/lightclient/certificate"
 	"portico/lightclient/envelope"
 	"portico/lightclient/hashtree"
@@ -19,7 +17,9 @@ import (
 )
 
 // agent is one connection of the TypeScript package: a client of a network of its
-// own, under its own root key, for one identity.
+// own, under its own root key, for one identity. What goes between the two is flat,
+// as every object that is taken apart or made here costs bytes of the program; the
+// package gives it its form (web/ts/client/program.ts).
 type agent struct {
 	client   *lightclient.Client
 	verifier *certificate.Verifier
@@ -27,171 +27,129 @@ type agent struct {
 	timeout  time.Duration
 }
 
-// connect makes the JavaScript object of an agent.
+// more are the functions that the TypeScript package needs beyond those of browsers'
+// workers. Its program is built with the tag "package", so that workers load less.
+func more() map[string]func(js.Value, []js.Value) any {
+	return map[string]func(js.Value, []js.Value) any{"connect": connect}
+}
+
+// connect takes a host, the root key, a timeout in milliseconds, and of an identity
+// the public key, the function that signs, the owner of delegations, and these; null
+// without. It returns the sender and a function that runs operations, or an error.
 func connect(_ js.Value, args []js.Value) any {
-	o := args[0]
-	a := &agent{timeout: requestTimeout, identity: envelope.Anonymous{}}
-	if ms := o.Get("timeoutMs"); ms.Type() == js.TypeNumber {
-		a.timeout = time.Duration(ms.Float() * float64(time.Millisecond))
-	}
-	if id := o.Get("identity"); id.Truthy() {
-		identity, err := identityOf(id)
-		if err != nil {
-			return map[string]any{"error": err.Error()}
+	a := &agent{timeout: time.Duration(args[2].Int()) * time.Millisecond, identity: envelope.Anonymous{}}
+	if !args[3].IsNull() {
+		s := signer{publicKey: bytesOf(args[3]), sign: args[4]}
+		owner := s.publicKey
+		if !args[5].IsNull() {
+			owner = bytesOf(args[5])
 		}
-		a.identity = identity
+		chain, err := delegationsOf(args[6])
+		if err != nil {
+			return err.Error()
+		}
+		a.identity = envelope.Delegated{PublicKey: owner, Chain: chain, Signer: s}
 	}
-	rootKey := bytesOf(o.Get("rootKey"))
-	verify := bls.NewVerifier().Verify
-	a.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
-	a.client = lightclient.New(lightclient.Config{
-		Transport: &transport{origin: o.Get("host").String()}, RootKey: rootKey, BLS: verify,
-		Ed25519: verifyEd25519, Rand: random{}, SHA256: digest, Decode: decode, Identity: a.identity,
-	})
-	return map[string]any{
-		"sender":            a.identity.Sender().String(),
-		"query":             a.method(a.query),
-		"call":              a.method(a.call),
-		"readState":         a.method(a.readState),
-		"verifyCertificate": a.method(a.verifyCertificate),
-		"verifyResponse":    a.method(a.verifyResponse),
-	}
+	a.client, a.verifier, _ = newClient(args[0].String(), bytesOf(args[1]), a.identity)
+	return []any{a.identity.Sender().String(), js.FuncOf(a.run)}
 }
 
-// method is a function of the agent's object. It returns a promise, which is
-// rejected with what failure says.
-func (a *agent) method(work func(ctx context.Context, args []js.Value) (any, error)) js.Func {
-	return js.FuncOf(func(_ js.Value, args []js.Value) any {
-		return promise(func() (any, any) {
-			ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
-			defer cancel()
-			v, err := work(ctx, args)
-			if err != nil {
-				return nil, failure(err)
-			}
-			return v, nil
-		})
+// The operations of an agent, by number.
+const (
+	opQuery = iota
+	opCall
+	opReadState
+	opVerifyCertificate
+	opVerifyResponse
+)
+
+// run takes the number of an operation, a canister and what the operation needs. It
+// returns a promise, which is rejected with what failure says.
+func (a *agent) run(_ js.Value, args []js.Value) any {
+	return promise(func() (any, any) {
+		ctx := newContext(a.timeout)
+		v, err := a.do(ctx, args)
+		ctx.cancel()
+		if err != nil {
+			return nil, failure(err)
+		}
+		return v, nil
 	})
 }
 
-func (a *agent) query(ctx context.Context, args []js.Value) (any, error) {
-	return a.send(ctx, args[0], a.client.Query)
+// failure is what promises are rejected with: the check that failed, as the
+// TypeScript package lists them, a message, the HTTP status or 0, and of rejects the
+// code or 0, message, error code and whether they are certified.
+func failure(err error) any {
+	out := []any{checkOf(err), err.Error(), 0, 0, "", "", false}
+	if r, ok := errors.AsType[*lightclient.Reject](err); ok {
+		out[3], out[4], out[5], out[6] = int(r.Code), r.Message, r.ErrorCode, r.Certified
+	} else if s, ok := errors.AsType[*lightclient.StatusError](err); ok {
+		out[2] = s.Status
+	}
+	return out
 }
 
-func (a *agent) call(ctx context.Context, args []js.Value) (any, error) {
-	return a.send(ctx, args[0], a.client.Call)
-}
-
-func (a *agent) send(ctx context.Context, m js.Value, send func(context.Context, lightclient.Message) ([]byte, error)) (any, error) {
-	id, err := principal.Parse(m.Get("canister").String())
+func (a *agent) do(ctx context.Context, args []js.Value) (any, error) {
+	canister, err := principal.Parse(args[1].String())
 	if err != nil {
 		return nil, &argumentError{err}
 	}
-	message := lightclient.Message{Canister: id, Method: m.Get("method").String(), Arg: bytesOf(m.Get("arg"))}
-	if e := m.Get("effective"); e.Truthy() {
-		if message.Effective, err = principal.Parse(e.String()); err != nil {
+	switch args[0].Int() {
+	case opQuery, opCall:
+		return a.send(ctx, canister, args)
+	case opReadState:
+		paths := pathsOf(args[2])
+		cert, err := a.client.ReadState(ctx, canister, paths...)
+		if err != nil {
+			return nil, err
+		}
+		return stateOf(cert, paths)
+	case opVerifyCertificate:
+		cert, err := a.verifier.Canister(bytesOf(args[3]), canister, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return stateOf(cert, pathsOf(args[2]))
+	default:
+		return a.verifyResponse(ctx, canister, args)
+	}
+}
+
+// send takes a method, its argument, and the effective canister or "".
+func (a *agent) send(ctx context.Context, canister principal.ID, args []js.Value) (any, error) {
+	m := lightclient.Message{Canister: canister, Method: args[2].String(), Arg: bytesOf(args[3])}
+	if effective := args[4].String(); effective != "" {
+		id, err := principal.Parse(effective)
+		if err != nil {
 			return nil, &argumentError{err}
 		}
-	} else if id.IsManagement() {
+		m.Effective = id
+	} else if canister.IsManagement() {
 		return nil, &argumentError{errors.New("a message to the management canister needs an effective canister")}
 	}
-	reply, err := send(ctx, message)
+	var reply []byte
+	var err error
+	if args[0].Int() == opQuery {
+		reply, err = a.client.Query(ctx, m)
+	} else {
+		reply, err = a.client.Call(ctx, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return bytesTo(reply), nil
 }
 
-// readState takes a canister and paths of labels.
-func (a *agent) readState(ctx context.Context, args []js.Value) (any, error) {
-	id, err := principal.Parse(args[0].String())
-	if err != nil {
-		return nil, &argumentError{err}
-	}
-	paths := pathsOf(args[1])
-	cert, err := a.client.ReadState(ctx, id, paths...)
+// verifyResponse takes a request, the status, headers and body of its response, and
+// the time for verifyAt.
+func (a *agent) verifyResponse(ctx context.Context, canister principal.ID, args []js.Value) (any, error) {
+	resp := &asset.Response{Status: uint16(args[3].Int()), Headers: headersFrom(args[4]), Body: bytesOf(args[5])}
+	verified, err := verifyAt(ctx, a.client, a.verifier, canister, requestOf(args[2]), resp, args[6])
 	if err != nil {
 		return nil, err
 	}
-	return stateOf(cert, paths)
-}
-
-// verifyCertificate takes a certificate, the canister whose subnet must have made
-// it, and the paths to look up.
-func (a *agent) verifyCertificate(_ context.Context, args []js.Value) (any, error) {
-	id, err := principal.Parse(args[1].String())
-	if err != nil {
-		return nil, &argumentError{err}
-	}
-	cert, err := a.verifier.Canister(bytesOf(args[0]), id, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return stateOf(cert, pathsOf(args[2]))
-}
-
-// verifyResponse takes a canister, a request, the response, and when it must have been
-// recent, in milliseconds since 1970: without it now, with 0 at the time that the
-// certificate itself names, whose age is then the caller's affair.
-func (a *agent) verifyResponse(ctx context.Context, args []js.Value) (any, error) {
-	id, err := principal.Parse(args[0].String())
-	if err != nil {
-		return nil, &argumentError{err}
-	}
-	response := args[2]
-	resp := &asset.Response{Body: bytesOf(response.Get("body")), Headers: headerList(response.Get("headers"))}
-	status := response.Get("status").Int()
-	if status < 0 || status > math.MaxUint16 {
-		return nil, &argumentError{errors.New("a response has no status " + strconv.Itoa(status))}
-	}
-	resp.Status = uint16(status)
-	h := digest(resp.Body)
-	resp.BodyHash = &h
-	now := time.Now()
-	if at := args[3]; at.Type() == js.TypeNumber {
-		if now = time.UnixMilli(int64(at.Float())); at.Float() == 0 {
-			if now, err = timeOfResponse(resp); err != nil {
-				return nil, err
-			}
-		}
-	}
-	v := &asset.Verifier{
-		Certificates:  a.verifier,
-		AllowVersion1: func(canister principal.ID) error { return a.offersOnlyVersion1(ctx, canister) },
-		Decode:        decode,
-	}
-	verified, err := v.Verify(id, requestOf(args[1]), resp, now)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"headers": headersOf(verified.Headers), "report": reportOf(&verified.Report)}, nil
-}
-
-func (a *agent) offersOnlyVersion1(ctx context.Context, canister principal.ID) error {
-	cert, err := a.client.ReadState(ctx, canister, asset.VersionsPath(canister))
-	if err != nil {
-		return err
-	}
-	return asset.OffersOnlyVersion1(cert, canister)
-}
-
-// timeOfResponse is the time of the certificate in a response, unverified.
-func timeOfResponse(resp *asset.Response) (time.Time, error) {
-	for _, h := range resp.Headers {
-		if !strings.EqualFold(h.Name, asset.CertificateHeader) {
-			continue
-		}
-		c, err := asset.ParseCertification(h.Value)
-		if err != nil {
-			return time.Time{}, err
-		}
-		cert, err := certificate.Parse(c.Certificate)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return cert.Time()
-	}
-	return time.Time{}, &asset.Error{Reason: asset.ReasonMissing}
+	return []any{headersOf(verified.Headers), reportOf(&verified.Report)}, nil
 }
 
 func pathsOf(v js.Value) []hashtree.Path {
@@ -206,24 +164,18 @@ func pathsOf(v js.Value) []hashtree.Path {
 	return paths
 }
 
-// stateOf looks paths up in a verified certificate.
+// stateOf is a certificate's time and, for each path, the status and the value.
 func stateOf(cert *certificate.Certificate, paths []hashtree.Path) (any, error) {
 	at, err := cert.Time()
 	if err != nil {
 		return nil, err
 	}
-	values := make([]any, len(paths))
-	for i, p := range paths {
+	out := []any{at.UnixMilli()}
+	for _, p := range paths {
 		value, status := hashtree.Lookup(cert.Tree, p...)
-		out := map[string]any{"status": [...]string{
-			hashtree.Unknown: "unknown", hashtree.Absent: "absent", hashtree.Found: "found", hashtree.NotLeaf: "inner",
-		}[status]}
-		if status == hashtree.Found {
-			out["value"] = bytesTo(value)
-		}
-		values[i] = out
+		out = append(out, int(status), bytesTo(value))
 	}
-	return map[string]any{"time": at.UnixMilli(), "values": values}, nil
+	return out, nil
 }
 
 // signer lets JavaScript sign, with keys that only the browser can use.
@@ -244,45 +196,29 @@ func (s signer) Sign(msg []byte) ([]byte, error) {
 	return bytesOf(sig), nil
 }
 
-// identityOf reads {publicKey, sign, delegations?: {owner, chain}}.
-func identityOf(v js.Value) (envelope.Identity, error) {
-	s := signer{publicKey: bytesOf(v.Get("publicKey")), sign: v.Get("sign")}
-	d := v.Get("delegations")
-	if !d.Truthy() {
-		return envelope.Keyed{Signer: s}, nil
-	}
-	out := envelope.Delegated{PublicKey: bytesOf(d.Get("owner")), Signer: s}
-	chain := d.Get("chain")
-	for i := range chain.Length() {
-		link, err := delegationOf(chain.Index(i))
-		if err != nil {
-			return nil, err
+// delegationsOf reads [public key, upper and lower half of the expiration, permissions,
+// signature, targets or null] of each link of a chain.
+func delegationsOf(chain js.Value) ([]envelope.SignedDelegation, error) {
+	out := make([]envelope.SignedDelegation, chain.Length())
+	for i := range out {
+		v := chain.Index(i)
+		d := &out[i].Delegation
+		d.PublicKey = bytesOf(v.Index(0))
+		d.Expiration = uint64(v.Index(1).Float())<<32 | uint64(v.Index(2).Float())
+		d.Permissions = v.Index(3).String()
+		out[i].Signature = bytesOf(v.Index(4))
+		targets := v.Index(5)
+		if targets.IsNull() {
+			continue
 		}
-		out.Chain = append(out.Chain, link)
-	}
-	return out, nil
-}
-
-func delegationOf(v js.Value) (envelope.SignedDelegation, error) {
-	out := envelope.SignedDelegation{Signature: bytesOf(v.Get("signature"))}
-	out.Delegation.PublicKey = bytesOf(v.Get("publicKey"))
-	expiration, err := strconv.ParseUint(v.Get("expiration").String(), 10, 64)
-	if err != nil {
-		return out, errors.New("the expiration of a delegation is no number of nanoseconds")
-	}
-	out.Delegation.Expiration = expiration
-	if targets := v.Get("targets"); targets.Truthy() {
-		out.Delegation.Targets = []principal.ID{}
-		for i := range targets.Length() {
-			id, err := principal.Parse(targets.Index(i).String())
+		d.Targets = make([]principal.ID, targets.Length())
+		for j := range d.Targets {
+			id, err := principal.Parse(targets.Index(j).String())
 			if err != nil {
-				return out, err
+				return nil, err
 			}
-			out.Delegation.Targets = append(out.Delegation.Targets, id)
+			d.Targets[j] = id
 		}
-	}
-	if p := v.Get("permissions"); p.Truthy() {
-		out.Delegation.Permissions = p.String()
 	}
 	return out, nil
 }

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"crypto/sha256"
 	"errors"
 	"strconv"
 	"syscall/js"
+
+	"portico/lightclient/digest"
 )
 
 // Browsers have most cryptography themselves, and faster. What follows waits for
@@ -16,14 +17,14 @@ func subtle() js.Value { return js.Global().Get("crypto").Get("subtle") }
 // there and back included.
 const largeBody = 256 << 10
 
-// digest hashes a body.
-func digest(b []byte) [32]byte {
+// hashBody hashes a body.
+func hashBody(b []byte) [32]byte {
 	if len(b) < largeBody || subtle().IsUndefined() { // pages without TLS have no subtle
-		return sha256.Sum256(b)
+		return digest.Sum256(b)
 	}
 	v, err := await(subtle().Call("digest", "SHA-256", bytesTo(b)))
 	if err != nil {
-		return sha256.Sum256(b)
+		return digest.Sum256(b)
 	}
 	return [32]byte(bytesOf(js.Global().Get("Uint8Array").New(v)))
 }

@@ -15,22 +15,23 @@ type early struct {
 	used   bool
 }
 
-// earlyKey is the key of a context's *early.
-type earlyKey struct{}
-
-// withEarly adds the early query of a request, if it has one, to its context.
-func withEarly(ctx context.Context, request js.Value) context.Context {
+// earlyOf is the early query of a request, or nil.
+func earlyOf(request js.Value) *early {
 	e := request.Get("early")
 	if e.IsUndefined() || e.IsNull() {
-		return ctx
+		return nil
 	}
-	return context.WithValue(ctx, earlyKey{}, &early{body: bytesOf(e.Get("body")), answer: e.Get("answer")})
+	return &early{body: bytesOf(e.Get("body")), answer: e.Get("answer")}
 }
 
 // earlyAnswer is the answer to an early query with this body; ok is false if there
 // is none. A query that failed is not an answer: it is made again.
 func earlyAnswer(ctx context.Context, body []byte) (status int, reply []byte, ok bool) {
-	e, _ := ctx.Value(earlyKey{}).(*early)
+	r, _ := ctx.(*requestContext)
+	if r == nil {
+		return 0, nil, false
+	}
+	e := r.early
 	if e == nil || e.used || !bytes.Equal(e.body, body) {
 		return 0, nil, false
 	}

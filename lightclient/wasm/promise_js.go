@@ -54,7 +54,7 @@ func await(p js.Value) (js.Value, error) {
 
 // next is a JavaScript function that gives the parts of a body one after the
 // other, and null at the end. After the end or an error it must not be called.
-func next(ctx context.Context, cancel context.CancelFunc, more func(context.Context) ([]byte, error)) js.Func {
+func next(ctx *requestContext, more func(context.Context) ([]byte, error)) js.Func {
 	var f js.Func
 	f = js.FuncOf(func(js.Value, []js.Value) any {
 		return promise(func() (any, any) {
@@ -62,7 +62,7 @@ func next(ctx context.Context, cancel context.CancelFunc, more func(context.Cont
 			if err == nil {
 				return bytesTo(b), nil
 			}
-			cancel()
+			ctx.cancel()
 			f.Release()
 			if errors.Is(err, io.EOF) {
 				return js.Null(), nil

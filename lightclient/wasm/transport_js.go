@@ -30,17 +30,19 @@ func (t *transport) Post(ctx context.Context, path string, body []byte) (status 
 		return status, reply, nil
 	}
 	abort := js.Global().Get("AbortController").New()
-	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
-	defer stop()
-	resp, err := await(js.Global().Call("fetch", t.origin+path, map[string]any{
-		"method":      "POST",
-		"headers":     map[string]any{"content-type": "application/cbor"},
-		"body":        bytesTo(body),
-		"signal":      abort.Get("signal"),
-		"credentials": "omit",
-		"redirect":    "error",
-		"cache":       "no-store",
-	}))
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-ctx.Done():
+			abort.Call("abort")
+		case <-over:
+		}
+	}()
+	resp, err := await(js.Global().Call("fetch", t.origin+path, object(
+		"method", "POST", "headers", object("content-type", "application/cbor"), "body", bytesTo(body),
+		"signal", abort.Get("signal"), "credentials", "omit", "redirect", "error", "cache", "no-store",
+	)))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -34,20 +34,6 @@ type Replica struct {
 	PeerAddresses map[string]string `toml:"peer_addresses"`
 }
 
-// Gateway configures one gateway.
-type Gateway struct {
-	// Listen is the address that browsers reach, such as "127.0.0.1:8000".
-	Listen string `toml:"listen"`
-	// Replicas are the base URLs of replicas of one subnet.
-	Replicas []string `toml:"replicas"`
-	// RootKeyFile holds the network's public key, DER, relative to the file.
-	RootKeyFile string `toml:"root_key_file"`
-	// Domains are the names below which canisters are served.
-	Domains []string `toml:"domains"`
-	// AliasFile has lines "host:canister"; it is read again when it changes.
-	AliasFile string `toml:"alias_file"`
-}
-
 const maxSandboxes = 64
 
 // LoadReplica reads a replica's file.
@@ -66,27 +52,6 @@ func LoadReplica(path string) (Replica, error) {
 		return c, fmt.Errorf("%s: sandboxes = %d: give a number from 0 to %d", path, c.Sandboxes, maxSandboxes)
 	}
 	c.Dir, c.KeyFile, c.RegistryFile = relative(path, c.Dir), relative(path, c.KeyFile), relative(path, c.RegistryFile)
-	return c, nil
-}
-
-// LoadGateway reads a gateway's file.
-func LoadGateway(path string) (Gateway, error) {
-	c := Gateway{Domains: []string{"localhost"}}
-	if err := load(path, &c); err != nil {
-		return c, err
-	}
-	switch {
-	case c.Listen == "":
-		return c, fmt.Errorf(`%s: listen is missing: give an address such as listen = "127.0.0.1:8000"`, path)
-	case len(c.Replicas) == 0:
-		return c, fmt.Errorf(`%s: replicas is missing: give base URLs such as replicas = ["http://127.0.0.1:8080"]`, path)
-	case c.RootKeyFile == "":
-		return c, fmt.Errorf("%s: root_key_file is missing: a gateway verifies everything under the network's public key", path)
-	}
-	c.RootKeyFile = relative(path, c.RootKeyFile)
-	if c.AliasFile != "" {
-		c.AliasFile = relative(path, c.AliasFile)
-	}
 	return c, nil
 }
 

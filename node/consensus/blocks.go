@@ -48,7 +48,10 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 		}
 	}
 	subnet := &c.Records.Subnet
-	if !c.reached(start.Add(time.Duration(rank) * subnet.UnitDelay)) {
+	// A block that the notaries would not sign yet because states fall behind is made later, with
+	// the calls that come meanwhile; but before it is the next maker's turn.
+	wait := min(lag(p, s), subnet.UnitDelay/2)
+	if !c.reached(start.Add(time.Duration(rank)*subnet.UnitDelay + wait)) {
 		return nil
 	}
 	parent := c.parent(p, h-1)
@@ -64,7 +67,9 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 			b.Ingress = append(b.Ingress, call.ID)
 		}
 		b.Queries = c.reportQueries(p, s, b, parent)
-		busy := len(b.Calls) > 0 || s.Backlog
+		// Canisters that go on by themselves get the next round when they have had this one: a
+		// block that is made earlier would go before the calls that come meanwhile.
+		busy := len(b.Calls) > 0 || s.Backlog && s.Certified >= h-1
 		if !busy && !c.reached(start.Add(subnet.IdleDelay)) {
 			return nil
 		}
@@ -156,10 +161,16 @@ func (c *Consensus) notaryDelay(p *Pool, s *Progress, rank uint16) time.Duration
 		d *= finalizationBackoff
 	}
 	out := subnet.NotaryDelay + time.Duration(min(d, float64(maxNotaryDelay)))
-	if gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified); gap > 1 {
-		out += time.Duration(gap) * certificationDelay
+	return min(out+lag(p, s), maxNotaryDelay)
+}
+
+// lag is how long makers and notaries wait because states fall behind blocks.
+func lag(p *Pool, s *Progress) time.Duration {
+	gap := p.FinalizedHeight() - min(p.FinalizedHeight(), s.Certified)
+	if gap <= 1 {
+		return 0
 	}
-	return min(out, maxNotaryDelay)
+	return min(time.Duration(gap)*certificationDelay, maxNotaryDelay)
 }
 
 // maxNotaryDelay bounds the sum of delays.

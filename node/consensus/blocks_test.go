@@ -230,6 +230,36 @@ func TestMakersWaitForThoseOfBetterRank(t *testing.T) {
 	}
 }
 
+func TestMakersGiveCanistersTheNextRoundWhenTheyHaveHadThisOne(t *testing.T) {
+	for certified, makes := range map[types.Height]bool{1: false, 2: true} {
+		s := newSubnet(t, 4)
+		n := s.node(s.makers(3)[0])
+		n.grow(s.genesis, 2)
+		n.progress.Certified, n.progress.Backlog = certified, true
+		n.run()
+		if made := n.proposed(3) != nil; made != makes {
+			t.Errorf("notarized 2, certified %d: a block for canisters that go on is made: %t", certified, made)
+		}
+	}
+}
+
+func TestMakersWaitForStatesThatFallBehindButNotPastTheirTurn(t *testing.T) {
+	for certified, wait := range map[types.Height]time.Duration{1: unit / 2, 2: 0} {
+		s := newSubnet(t, 4)
+		n := s.node(s.makers(4)[0])
+		n.grow(s.genesis, 3)
+		n.progress.Certified = certified
+		n.waits(call(t, 1, n.now.Add(time.Minute)))
+		if n.after(wait - 1); wait > 0 && n.proposed(4) != nil {
+			t.Errorf("final 3, certified %d: a block is made too early", certified)
+		}
+		n.after(1)
+		if n.proposed(4) == nil {
+			t.Errorf("final 3, certified %d: no block is made after %s", certified, wait)
+		}
+	}
+}
+
 func TestMakersWithNothingToDoWait(t *testing.T) {
 	s := newSubnet(t, 4)
 	maker := s.makers(2)[0]
@@ -272,8 +302,8 @@ func TestContextsNeverDecrease(t *testing.T) {
 	later := n.now.Add(time.Hour)
 	p := s.block(tip, 0, at(later), func(b *consensus.Block) { b.Context.Certified = 2 })
 	n.haveNotarized(p)
-	n.progress.Certified, n.progress.Backlog = 1, true
-	n.run()
+	n.progress.Certified = 1
+	n.after(idle)
 	if b := n.proposed(4); b == nil || b.Context != (consensus.Context{Certified: 2, Registry: 1, Time: later + 1}) {
 		t.Errorf("block: %+v", b)
 	}
@@ -297,7 +327,7 @@ func TestParentsAreOfTheLeastRankAmongTheHonest(t *testing.T) {
 	good, bad := s.block(tip, 1), s.block(tip, 0)
 	n.haveNotarized(good)
 	n.have(bad, s.notarization(bad.Block))
-	n.progress.Backlog = true
+	n.progress.Certified, n.progress.Backlog = 2, true
 	n.run()
 	if b := n.proposed(3); b == nil || b.Parent != bad.Block.Hash() {
 		t.Errorf("block: %+v", b)
@@ -308,9 +338,8 @@ func TestParentsAreOfTheLeastRankAmongTheHonest(t *testing.T) {
 	n.haveNotarized(good)
 	n.have(bad, s.notarization(bad.Block))
 	n.get(bad.Maker, s.block(tip, 0, at(tip.Context.Time+9)))
-	n.progress.Backlog = false
 	n.run()
-	n.progress.Backlog = true
+	n.progress.Certified, n.progress.Backlog = 2, true
 	n.run()
 	if b := n.proposed(3); b == nil || b.Parent != good.Block.Hash() {
 		t.Errorf("block on the block of a maker that equivocated: %+v", b)

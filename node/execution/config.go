@@ -119,9 +119,12 @@ const (
 	// maxCallsPerMessage bounds what one message may call.
 	maxCallsPerMessage = 2000
 
-	// HeapDeltaPerRound is how much of its memories a canister may change in each round on
-	// average: after more, it waits.
-	HeapDeltaPerRound = 75 * types.MiB
+	// HeapDeltaBurst is how much of its memories a canister may change at once, and
+	// HeapDeltaPerMilli in each millisecond on average: after more, it waits. The Internet Computer
+	// has 75 MiB for each of its rounds, which take a second or longer; rounds here are short, and
+	// what a canister may cost its neighbours is time.
+	HeapDeltaBurst    = 75 * types.MiB
+	HeapDeltaPerMilli = 200 * types.KiB
 
 	stableAccessPerQuery   = types.GiB
 	stableAccessPerMessage = 2 * types.GiB

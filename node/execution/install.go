@@ -57,7 +57,7 @@ func (m *managed) installModule(c *state.Canister, in Installation) *types.Rejec
 	if rej := x.installable(c, in); rej != nil {
 		return rej
 	}
-	if c.Install.Left(m.s.Height, x.limits.SliceInstructions) >= x.limits.SliceInstructions {
+	if c.Install.Left(uint64(m.s.Height), x.limits.SliceInstructions) >= x.limits.SliceInstructions {
 		return types.Rejectf(types.ErrCanisterInstallRateLimited, "Canister %s is rate limited because it executed too many instructions in the previous install_code messages. Please retry installation after several minutes.", c.ID)
 	}
 	hash := types.Hash(sha256.Sum256(in.Module))
@@ -135,7 +135,7 @@ func (m *managed) goOn(s *installer) *types.Reject {
 		s.c.Cycles = s.c.Cycles.Sub(cost)
 		s.c.Consume(state.UseInstructions, cost)
 	}
-	s.c.Install = s.c.Install.Plus(s.used, m.s.Height, m.x.limits.SliceInstructions)
+	s.c.Install = s.c.Install.Plus(s.used, uint64(m.s.Height), m.x.limits.SliceInstructions)
 	if rej != nil {
 		return rej
 	}

@@ -48,6 +48,8 @@ type settingsResult struct {
 	WasmMemoryLimit      *big.Int       `candid:"wasm_memory_limit"`
 	WasmMemoryThreshold  *big.Int       `candid:"wasm_memory_threshold"`
 	EnvironmentVariables []envVarArg    `candid:"environment_variables"`
+	// LogLimit is beyond the specification, like the size of the log in the status.
+	LogLimit *big.Int `candid:"log_memory_limit"`
 }
 
 type canisterArg struct {
@@ -140,6 +142,8 @@ type memoryMetricsResult struct {
 	History  *big.Int `candid:"canister_history_size"`
 	Chunks   *big.Int `candid:"wasm_chunk_store_size"`
 	Snapshot *big.Int `candid:"snapshots_size"`
+	// Log is beyond the specification: the released icp-cli does not read the reply without it.
+	Log *big.Int `candid:"log_memory_store_size"`
 }
 
 type queryStatsResult struct {

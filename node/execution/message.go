@@ -14,9 +14,8 @@ import (
 
 // Moment is when a message runs.
 type Moment struct {
-	Time   types.Time
-	Height types.Height
-	Slice  uint64 // instructions; see Pace
+	Time  types.Time
+	Slice uint64 // instructions; see Pace
 }
 
 // Step goes on with the message at the head of a canister's queue: it runs one slice of
@@ -65,12 +64,20 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 	out.ChangedBytes = x.end(c, l, t, &out)
 	x.queueLowMemory(c)
 	if out.ChangedBytes > 0 {
-		c.Heap = c.Heap.Plus(out.ChangedBytes, now.Height, HeapDeltaPerRound)
+		c.Heap = c.Heap.Plus(out.ChangedBytes, millis(now.Time), HeapDeltaPerMilli)
 	}
 	out.Instructions, out.Messages = t.outcome.Instructions-before, 1
 	out.Quick = t.request != nil && t.request.Origin.Kind == state.FromUser && t.outcome.Instructions < x.limits.QuickSliceInstructions
 	return out, false
 }
+
+// Changing reports whether a canister has changed so much memory that it has to wait.
+func Changing(c *state.Canister, now types.Time) bool {
+	return c.Heap.Left(millis(now), HeapDeltaPerMilli) >= HeapDeltaBurst
+}
+
+// millis is a time as state.Debit counts it.
+func millis(t types.Time) uint64 { return uint64(t) / 1_000_000 }
 
 // begin prepares the message at the head of the queue; nil if there is nothing to run.
 func (x *Executor) begin(c *state.Canister, l *live, now types.Time, out *Output) *turn {

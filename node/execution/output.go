@@ -46,6 +46,30 @@ func (o *Output) Append(p Output) {
 	o.Lost = o.Lost.Add(p.Lost)
 }
 
+// What messages take of a round besides their instructions, in instructions that take as long:
+// measured, and only roughly the same on other machines.
+const (
+	messageWeight     = 50_000 // the system around a message
+	changedByteWeight = 3      // finding and keeping a byte that changed
+	carriedByteWeight = 1      // copying a byte between canisters
+	answerByteWeight  = 8      // hashing and keeping a byte of an answer to a user
+)
+
+// Weight is what the messages take of a round, in instructions.
+func (o *Output) Weight() uint64 {
+	w := o.Instructions + o.Messages*messageWeight + o.ChangedBytes*changedByteWeight
+	for _, a := range o.Answers {
+		w += uint64(len(a.Reply)) * answerByteWeight
+	}
+	for _, r := range o.Requests {
+		w += uint64(len(r.Arg)) * carriedByteWeight
+	}
+	for _, r := range o.Responses {
+		w += uint64(len(r.Reply)) * carriedByteWeight
+	}
+	return w
+}
+
 // answer sends the answer to a call back to where it came from, with the cycles
 // nobody accepted.
 func (o *Output) answer(to state.Origin, reply []byte, reject *types.Reject, refund types.Cycles) {

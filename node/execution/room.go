@@ -67,7 +67,7 @@ func DefaultLimits() Limits {
 		HeapDeltaBytes:    140 * types.GiB,
 		ComputePercent:    299,
 		SliceInstructions: 2_000_000_000, RoundInstructions: 7_000_000_000,
-		QuickSliceInstructions: 25_000_000, QuickRoundInstructions: 100_000_000,
+		QuickSliceInstructions: 6_000_000, QuickRoundInstructions: 24_000_000,
 	}
 }
 

@@ -216,6 +216,14 @@ func (m *managed) canisterStatus() *types.Reject {
 	return m.answer(m.x.status(m.s.Canister(arg.Canister)))
 }
 
+// logBytes is the size of the lines of a canister's log.
+func logBytes(c *state.Canister) (n uint64) {
+	for i := range c.Log {
+		n += uint64(len(c.Log[i].Content))
+	}
+	return n
+}
+
 func (x *Executor) status(c *state.Canister) statusResult {
 	metrics := MemoryMetrics(c)
 	out := statusResult{
@@ -224,6 +232,7 @@ func (x *Executor) status(c *state.Canister) statusResult {
 		MemoryMetrics: memoryMetricsResult{
 			nat(metrics.Heap), nat(metrics.Stable), nat(metrics.Global), nat(metrics.Module),
 			nat(metrics.CustomSections), nat(metrics.History), nat(metrics.Chunks), nat(metrics.Snapshots),
+			nat(logBytes(c)),
 		},
 		Cycles: c.Cycles.Big(), ReservedCycles: c.Reserved.Big(), IdlePerDay: x.costs.IdlePerDay(c).Big(),
 		QueryStats:        queryStatsResult{nat(c.Queries.Calls), nat(c.Queries.Instructions), nat(c.Queries.RequestBytes), nat(c.Queries.ReplyBytes)},
@@ -248,6 +257,7 @@ func settingsOf(c *state.Canister) settingsResult {
 		FreezingThreshold: nat(s.FreezingThreshold), ReservedCyclesLimit: s.ReservedCyclesLimit.Big(), MinimumIncoming: s.MinimumIncomingCycles.Big(),
 		LogVisibility: visibilityOf(s.LogVisibility), SnapshotVisibility: visibilityOf(s.SnapshotVisibility), StatusVisibility: visibilityOf(s.StatusVisibility),
 		WasmMemoryLimit: nat(s.WasmMemoryLimit), WasmMemoryThreshold: nat(s.WasmMemoryThreshold),
+		LogLimit: nat(state.MaxLogBytes),
 	}
 	for _, v := range s.EnvVars {
 		out.EnvironmentVariables = append(out.EnvironmentVariables, envVarArg(v))

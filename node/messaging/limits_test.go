@@ -141,17 +141,18 @@ func number(b []byte) (n uint64) {
 }
 
 func TestACanisterThatChangedMemoryWaitsExactlyAsLongAsItMust(t *testing.T) {
-	for changed, waits := range map[uint64]bool{2*execution.HeapDeltaPerRound - 1: false, 2 * execution.HeapDeltaPerRound: true} {
+	const next = execution.HeapDeltaBurst + execution.HeapDeltaPerMilli // a call comes a millisecond later
+	for changed, waits := range map[uint64]bool{next - 1: false, next: true} {
 		n := canistertest.New(t)
 		id := install(t, n, 1)[0]
-		n.State().Edit(id).Heap = state.Debit{Amount: changed, At: n.State().Height}
+		n.State().Edit(id).Heap = state.Debit{Amount: changed, At: uint64(n.State().Time) / 1_000_000}
 		request := n.Send(user(), id, u.Update, u.Reply(u.Text("")))
 		if _, _, ok := n.Result(request); ok == waits {
-			t.Errorf("after a change of %d bytes the next round's message is answered: %v", changed, ok)
+			t.Errorf("after a change of %d bytes the next millisecond's message is answered: %v", changed, ok)
 		}
-		n.Tick(time.Second)
+		n.Tick(time.Millisecond)
 		if _, _, ok := n.Result(request); !ok {
-			t.Errorf("after a change of %d bytes the message is not answered in the round after next", changed)
+			t.Errorf("after a change of %d bytes the message is not answered in the millisecond after next", changed)
 		}
 	}
 }
@@ -179,7 +180,7 @@ func TestInstallationsWaitFromTheLimitOn(t *testing.T) {
 	for used, want := range map[uint64]types.ErrorCode{2*perRound - 1: 0, 2 * perRound: types.ErrCanisterInstallRateLimited} {
 		n := canistertest.New(t)
 		id := install(t, n, 1)[0]
-		n.State().Edit(id).Install = state.Debit{Amount: used, At: n.State().Height}
+		n.State().Edit(id).Install = state.Debit{Amount: used, At: uint64(n.State().Height)}
 		if rej := n.InstallCode(user(), id, canistertest.Upgrade(canistertest.Options{}), universal(t), nil); code(rej) != want {
 			t.Errorf("one round after installations of %d instructions: %v, want code %d", used, rej, want)
 		}

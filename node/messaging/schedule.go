@@ -46,7 +46,7 @@ func (r *round) execute() bool {
 	})
 	longest := uint64(0)
 	for i := range work {
-		longest = max(longest, work[i].used)
+		longest = max(longest, work[i].weight)
 		r.room = r.room.Without(share, work[i].room)
 	}
 	r.left -= min(r.left, longest)
@@ -72,33 +72,33 @@ func (r *round) execute() bool {
 type lane struct {
 	ids    []types.CanisterID
 	room   execution.Room
-	used   uint64 // instructions
+	weight uint64 // see execution.Output.Weight
+	// used is the weight by which it ends: no canister counts more than a slice, so that one whose
+	// messages cannot be sliced keeps nobody behind it from its turn.
+	used   uint64
 	outs   []execution.Output
 	paused []bool
 }
 
 func (l *lane) run(r *round) {
-	now := execution.Moment{Time: r.s.Time, Height: r.s.Height, Slice: r.slice}
+	now := execution.Moment{Time: r.s.Time, Slice: r.slice}
 	for _, id := range l.ids {
 		if l.used >= r.left {
 			return
 		}
 		c := r.s.Canister(id)
 		var out execution.Output
-		paused := false
-		for len(c.Inbox) > 0 && !paused && out.Instructions < r.slice && !limited(c, r.s.Height) {
+		weight, paused := uint64(0), false
+		for len(c.Inbox) > 0 && !paused && weight < r.slice && !execution.Changing(c, r.s.Time) {
 			var more execution.Output
 			more, paused = r.Executor.Step(c, now, &l.room)
 			out.Append(more)
+			weight += more.Weight()
 		}
-		l.used += out.Instructions
+		l.weight += weight
+		l.used += min(weight, r.slice)
 		l.outs, l.paused = append(l.outs, out), append(l.paused, paused)
 	}
-}
-
-// limited reports whether a canister has changed so much memory that it has to wait.
-func limited(c *state.Canister, at types.Height) bool {
-	return c.Heap.Left(at, execution.HeapDeltaPerRound) >= execution.HeapDeltaPerRound
 }
 
 // order lists the canisters that may have a turn: first those in the middle of a message,
@@ -116,7 +116,7 @@ func (r *round) order() []types.CanisterID {
 	var order []types.CanisterID
 	for _, id := range r.s.Waiting() {
 		switch {
-		case r.ended[id] || limited(r.s.Canister(id), r.s.Height) || (isInstalling && id == installing):
+		case r.ended[id] || execution.Changing(r.s.Canister(id), r.s.Time) || (isInstalling && id == installing):
 			continue
 		case !middle[id] && r.Executor.Deferred(id):
 			if deferrable == 0 {

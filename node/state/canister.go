@@ -225,8 +225,8 @@ func (c *Canister) Record(ch Change) {
 	}
 }
 
-// maxLogBytes bounds a canister's log.
-const maxLogBytes = 4 * types.KiB
+// MaxLogBytes bounds a canister's log.
+const MaxLogBytes = 4 * types.KiB
 
 // logRecordBytes is what a line takes besides its content.
 const logRecordBytes = 16
@@ -235,12 +235,12 @@ const logRecordBytes = 16
 // long by itself is cut.
 func (c *Canister) AppendLog(now types.Time, lines [][]byte) {
 	for _, line := range lines {
-		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), maxLogBytes-logRecordBytes)]})
+		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), MaxLogBytes-logRecordBytes)]})
 		c.NextLog++
 	}
 	size := 0
 	for i := len(c.Log) - 1; i >= 0; i-- {
-		if size += logRecordBytes + len(c.Log[i].Content); size > maxLogBytes {
+		if size += logRecordBytes + len(c.Log[i].Content); size > MaxLogBytes {
 			c.Log = slices.Clone(c.Log[i+1:])
 			return
 		}
@@ -283,26 +283,24 @@ func (c *Canister) Credit(amount types.Cycles) {
 	}
 }
 
-// Debit is an amount that grows smaller by an allowance with every height.
-type Debit struct {
-	Amount uint64
-	At     types.Height
-}
+// Debit is an amount that grows smaller by an allowance with every unit of what it is counted
+// by, heights or milliseconds.
+type Debit struct{ Amount, At uint64 }
 
-// Left is what is left of the debit at a height.
-func (d Debit) Left(at types.Height, allowance uint64) uint64 {
+// Left is what is left of the debit at a later unit.
+func (d Debit) Left(at, allowance uint64) uint64 {
 	if d.Amount == 0 {
 		return 0
 	}
-	rounds := uint64(at - d.At)
-	if rounds > d.Amount/allowance {
+	passed := at - d.At
+	if passed > d.Amount/allowance {
 		return 0
 	}
-	return d.Amount - rounds*allowance
+	return d.Amount - passed*allowance
 }
 
-// Plus adds to the debit at a height.
-func (d Debit) Plus(amount uint64, at types.Height, allowance uint64) Debit {
+// Plus adds to the debit at a later unit.
+func (d Debit) Plus(amount, at, allowance uint64) Debit {
 	return Debit{d.Left(at, allowance) + amount, at}
 }
 

@@ -52,8 +52,22 @@ describe('asset canister', () => {
   });
   after(() => network?.remove());
 
-  /** Requests a URL, follows streaming, and has the peer verify the answer. */
+  /** Requests a URL, has the peer verify the answer, and asks for the rest of one in pieces. */
   async function get(url, headers = []) {
+    const first = await once(url, headers);
+    if (first.status !== 206 || headers.some(([name]) => name === 'range')) return first;
+    const parts = [first.body];
+    const total = Number(first.headers.get('content-range').match(/^bytes 0-\d+\/(\d+)$/)[1]);
+    for (let at = first.body.length; at < total; at += parts.at(-1).length) {
+      const more = await once(url, [...headers, ['range', `bytes=${at}-`]]);
+      assert.equal(more.status, 206);
+      parts.push(more.body);
+    }
+    return { ...first, status: 200, pieces: parts.length, body: Buffer.concat(parts) };
+  }
+
+  /** Requests a URL, follows streaming, and has the peer verify the answer. */
+  async function once(url, headers) {
     const request = { method: 'GET', url, headers, body: new Uint8Array() };
     const answer = await canister.http_request({ ...request, certificate_version: [2] });
     const parts = [answer.body];
@@ -92,9 +106,34 @@ describe('asset canister', () => {
     assert.equal(body.length, 0);
   });
 
+  test('a fallback that a client has already verifies as not modified', async () => {
+    const { headers } = await get('/no/such/page');
+    assert.equal((await get('/no/such/page', [['if-none-match', headers.get('etag')]])).status, 304);
+  });
+
+  test('paths that verifiers take for one are one asset', async () => {
+    await manager.store(Buffer.from('stray'), { fileName: '/code/a b.js', contentType: 'text/plain' });
+    for (const url of ['/code/a%20b.js', '//code/a%20b.js', '/code//a%20b.js']) assert.equal((await get(url)).body.toString(), 'script', url);
+    for (const url of ['//', '/%3C$%3E', '/%3C*%3E/x', '/x/%3C*%3E', '/nul%00', '/..%2f', '/%zz', '//no//such//page']) assert.equal((await get(url)).body.toString(), '<h1>home</h1>', url);
+    await manager.delete('//code/a b.js');
+    await assert.rejects(manager.store(Buffer.from('x'), { fileName: '<*>', contentType: 'text/plain' }), /certification reserves/);
+  });
+
+  test('redirects and rewrites verify', async () => {
+    await manager.store(Buffer.from('/old /code/a%20b.js 301\n/api/* https://example.org/ 307\n/app/* /index.html 200\n/gone /index.html 410\n'), { fileName: '_redirects', contentType: 'text/plain' });
+    for (const [url, status, location] of [['/old', 301, '/code/a%20b.js'], ['/api/x/y', 307, 'https://example.org/'], ['/app/a', 200], ['/gone', 410]]) {
+      const answer = await get(url);
+      assert.equal(answer.status, status, url);
+      assert.equal(answer.headers.get('location'), location, url);
+    }
+    await manager.delete('/_redirects');
+    assert.equal((await get('/old')).status, 200);
+  });
+
   test('a large asset verifies whole and in pieces', async () => {
     const whole = await get('/large.bin');
     assert.equal(whole.status, 200);
+    assert.equal(whole.pieces, 3, 'each piece can be verified by itself');
     assert.ok(whole.body.equals(large));
     for (let from = 0; from < large.length; from += chunk) {
       const { status, body, headers } = await get('/large.bin', [['range', `bytes=${from}-`]]);

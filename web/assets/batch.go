@@ -123,8 +123,9 @@ func (s *store) checkLimits(chunks, bytes uint64) error {
 }
 
 // commit performs all operations, or fails; the caller traps then, which undoes them.
-// Batch 0 need not exist: clients commit parts of a batch under that number.
-func (s *store) commit(arg *commitArg, now uint64) error {
+// Batch 0 need not exist: clients commit parts of a batch under that number. The
+// digests are those of the contents that the operations set.
+func (s *store) commit(arg *commitArg, digests map[*setContent]*digest, now uint64) error {
 	var chunks, bytes uint64
 	for _, op := range arg.Operations {
 		if op.SetContent != nil && op.SetContent.LastChunk != nil {
@@ -136,7 +137,13 @@ func (s *store) commit(arg *commitArg, now uint64) error {
 		return err
 	}
 	for i := range arg.Operations {
-		if err := s.perform(&arg.Operations[i], now); err != nil {
+		op := &arg.Operations[i]
+		if op.SetContent != nil {
+			if err := s.ownChunks(arg.BatchID, op.SetContent); err != nil {
+				return err
+			}
+		}
+		if err := s.perform(op, digests[op.SetContent], now); err != nil {
 			return err
 		}
 	}
@@ -144,12 +151,12 @@ func (s *store) commit(arg *commitArg, now uint64) error {
 	return nil
 }
 
-func (s *store) perform(op *operation, now uint64) error {
+func (s *store) perform(op *operation, d *digest, now uint64) error {
 	switch {
 	case op.Create != nil:
 		return s.create(op.Create)
 	case op.SetContent != nil:
-		return s.setContent(op.SetContent, int64(now))
+		return s.setContent(op.SetContent, d, int64(now))
 	case op.SetProperties != nil:
 		return s.setProperties(op.SetProperties)
 	case op.UnsetContent != nil:
@@ -189,14 +196,6 @@ func (s *store) checkProposed(arg *commitProposedArg) (*batch, error) {
 		return nil, fmt.Errorf("batch computed evidence %s does not match presented evidence %s", hex.EncodeToString(b.evidence.sum), hex.EncodeToString(arg.Evidence))
 	}
 	return b, nil
-}
-
-func (s *store) commitProposed(arg *commitProposedArg, now uint64) error {
-	b, err := s.checkProposed(arg)
-	if err != nil {
-		return err
-	}
-	return s.commit(b.proposed, now)
 }
 
 func (s *store) deleteBatch(id uint64) error {

@@ -31,7 +31,7 @@ func BenchmarkHTTPRequest(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	s.tree.Root()
+	s.root()
 	two := uint16(2)
 	arg, err := marshal.Encode(httpRequest{Method: "GET", URL: "/500", CertificateVersion: &two})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type answers struct {
 	notFound    asset.Certified // the same with status 404, for 404.html
 	notModified asset.Certified
 	parts       []asset.Certified // one for each piece, if there are several
+	first       asset.Certified   // the first piece, to who asks for no range
 }
 
 // Three expressions. Every answer certifies all its headers. Ranges and conditions
@@ -38,20 +40,36 @@ const (
 	rangeHeader = "range"
 )
 
-// changed certifies what the canister serves now that an asset is new, different or gone.
-func (s *store) changed(key string) {
+// changed notes that an asset is new, different or gone.
+func (s *store) changed(key string) { s.dirty[key] = true }
+
+// root certifies what the canister serves since the last changes and returns the
+// hash of all of it.
+func (s *store) root() hashtree.Hash {
+	if len(s.dirty) > 0 {
+		for _, key := range slices.Sorted(maps.Keys(s.dirty)) {
+			s.certifyKey(key)
+		}
+		clear(s.dirty)
+		s.recertifyRedirects()
+	}
+	return s.tree.Root()
+}
+
+func (s *store) certifyKey(key string) {
+	p := place(key)
 	if f := s.files[key]; f != nil {
 		for name, e := range f.encodings {
-			e.answers = s.answersOf(key, f, name, e)
+			e.answers = s.answersOf(p, f, name, e)
 		}
 	}
-	s.recertify(key)
-	for _, path := range aliasedBy(key) {
+	s.recertify(p)
+	for _, path := range aliasedBy(p) {
 		s.recertify(path)
 	}
-	if dir, ok := strings.CutSuffix(key, notFoundFile); ok {
+	if dir, ok := strings.CutSuffix(p, notFoundFile); ok {
 		s.recertifyFallback(dir)
-	} else if key == indexFile {
+	} else if p == indexFile {
 		s.recertifyFallback("")
 	}
 }
@@ -70,11 +88,14 @@ func (s *store) answersOf(key string, f *file, name string, e *encoding) answers
 	if strings.HasSuffix(key, notFoundFile) {
 		a.notFound = asset.Certify(asset.Path{}, plain, nil, &asset.Response{Status: 404, Headers: headers, BodyHash: &e.sha256})
 	}
-	a.notModified = asset.Certify(asset.Path{}, forHeader(ifNoneMatch), get(ifNoneMatch, e.etag()), &asset.Response{Status: 304, Headers: e.notModifiedHeaders(f)})
+	a.notModified = asset.Certify(asset.Path{}, forHeader(ifNoneMatch), get(ifNoneMatch, e.etag()), &asset.Response{Status: 304, Headers: notModifiedHeaders(headers)})
 	for i, hash := range e.parts {
 		value := rangeFrom(uint64(i) * chunkBytes)
 		resp := &asset.Response{Status: 206, Headers: e.partHeaders(headers, i), BodyHash: &hash}
 		a.parts = append(a.parts, asset.Certify(asset.Path{}, forHeader(rangeHeader), get(rangeHeader, value), resp))
+		if i == 0 {
+			a.first = asset.Certify(asset.Path{}, forHeader(rangeHeader), &asset.Request{Method: "GET"}, resp)
+		}
 	}
 	return a
 }
@@ -115,10 +136,15 @@ func (s *store) headersOf(key string, f *file, name string, e *encoding) []asset
 
 func (e *encoding) etag() string { return `"` + hex.EncodeToString(e.sha256[:]) + `"` }
 
-func (e *encoding) notModifiedHeaders(f *file) []asset.Header {
-	out := []asset.Header{{Name: "etag", Value: e.etag()}}
-	if f.maxAge != nil {
-		out = append(out, asset.Header{Name: "cache-control", Value: "max-age=" + strconv.FormatUint(*f.maxAge, 10)})
+// notModifiedHeaders are those of the plain answer that caches need with a 304 (RFC
+// 9110, section 15.4.5).
+func notModifiedHeaders(plain []asset.Header) []asset.Header {
+	var out []asset.Header
+	for _, h := range plain {
+		switch h.Name {
+		case "cache-control", "content-location", "etag", "expires", "vary":
+			out = append(out, h)
+		}
 	}
 	return out
 }
@@ -144,6 +170,9 @@ func (s *store) recertify(path string) {
 		for _, part := range e.answers.parts {
 			s.tree.Insert(at(exact, part))
 		}
+		if len(e.answers.parts) > 0 {
+			s.tree.Insert(at(exact, e.answers.first))
+		}
 	}
 	_, e := f.forVersion1()
 	s.tree.InsertBody(path, e.sha256)
@@ -160,7 +189,7 @@ func at(p asset.Path, c asset.Certified) asset.Certified {
 func (s *store) recertifyFallback(dir string) {
 	everything := asset.Wildcard(dir)
 	s.tree.DeletePath(everything)
-	if f := s.files[dir+notFoundFile]; f.served() {
+	if _, f := s.at(dir + notFoundFile); f != nil {
 		for _, e := range f.encodings {
 			s.tree.Insert(at(everything, e.answers.notFound))
 		}
@@ -169,14 +198,17 @@ func (s *store) recertifyFallback(dir string) {
 	if dir != "" {
 		return
 	}
-	if f := s.files[indexFile]; f.served() {
+	if _, f := s.at(indexFile); f != nil {
 		for _, e := range f.encodings {
 			s.tree.Insert(at(everything, e.answers.ok))
+			s.tree.Insert(at(everything, e.answers.notModified))
 		}
 		return
 	}
 	s.tree.Insert(s.nothing)
 }
+
+func emptyHash() [32]byte { return sha256.Sum256(nil) }
 
 const nothingHereBody = "not found"
 

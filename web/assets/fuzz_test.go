@@ -48,6 +48,33 @@ func FuzzLoad(f *testing.F) {
 		// what was loaded can be served, if only by an error
 		two := uint16(2)
 		s.http(&httpRequest{Method: "GET", URL: "/", CertificateVersion: &two}, nil, candid.Func{})
-		s.tree.Root()
+		s.root()
 	})
+}
+
+func FuzzParseRedirects(f *testing.F) {
+	f.Add("# x\n/a /b 301\n/c/* https://example.org/ 308\n/* /index.html 200\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		rules, err := parseRedirects(text)
+		if err != nil {
+			return
+		}
+		s := newStore(&growing{})
+		s.store(t, redirectsFile, text)
+		s.root()
+		if len(s.redirects) != len(rules) {
+			t.Errorf("%d rules of %d hold", len(s.redirects), len(rules))
+		}
+		two := uint16(2)
+		for _, r := range rules {
+			s.http(&httpRequest{Method: "GET", URL: r.path, CertificateVersion: &two}, nil, candid.Func{})
+		}
+	})
+}
+
+func (s *store) store(t *testing.T, key, text string) {
+	t.Helper()
+	if err := s.storeOne(&storeArg{Key: key, ContentType: "text/plain", Encoding: "identity", Content: []byte(text)}, 0); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -13,7 +13,7 @@ import (
 type exchange struct {
 	*store
 	req         *httpRequest
-	path        string // percent-decoded
+	path        string // percent-decoded, as verifiers see it
 	certificate []byte // nil if the system gives none
 	callback    candid.Func
 }
@@ -24,15 +24,18 @@ func (s *store) http(req *httpRequest, certificate []byte, callback candid.Func)
 	if !ok {
 		return &httpResponse{Status: 400, Body: []byte("the path of the URL is not UTF-8")}
 	}
-	x := &exchange{s, req, path, certificate, callback}
+	x := &exchange{s, req, place(path), certificate, callback}
 	if location, ok := x.certifiedLocation(); ok {
 		return &httpResponse{Status: 308, Headers: []headerField{{"location", location}}}
 	}
 	if req.CertificateVersion == nil || *req.CertificateVersion < 2 {
-		return x.answerVersion1()
+		return x.answerVersion1(path)
 	}
-	if key, f := s.find(path); f != nil {
+	if key, f := s.find(x.path); f != nil {
 		return x.answer(key, f)
+	}
+	if r := s.redirect(x.path, false); r != nil {
+		return x.follow(r)
 	}
 	return x.fallback()
 }
@@ -41,11 +44,10 @@ func (s *store) http(req *httpRequest, certificate []byte, callback candid.Func)
 func (x *exchange) answer(key string, f *file) *httpResponse {
 	exact := asset.Exact(x.path)
 	name, e := f.negotiate(x.header("accept-encoding"))
-	if match, etag := x.header(ifNoneMatch), e.etag(); match == etag && x.req.Method == "GET" {
-		headers := append(e.notModifiedHeaders(f), asset.Header{Name: asset.ExpressionHeader, Value: forHeader(ifNoneMatch).String()})
-		return x.respond(304, headers, nil, at(exact, e.answers.notModified))
+	if x.has(e) {
+		return x.notModified(e, exact)
 	}
-	if i, ok := x.part(e); ok {
+	if i, c, ok := x.part(e); ok {
 		body, err := x.space.slice(e.content, uint64(i)*chunkBytes, chunkBytes)
 		if err != nil {
 			return unreadable(err)
@@ -56,37 +58,56 @@ func (x *exchange) answer(key string, f *file) *httpResponse {
 				headers[j].Value = forHeader(rangeHeader).String()
 			}
 		}
-		return x.respond(206, headers, body, at(exact, e.answers.parts[i]))
+		return x.respond(206, headers, body, at(exact, c))
 	}
 	return x.body(200, key, name, e, at(exact, e.answers.ok))
 }
 
-// part is which piece a range request asks for. Pieces are certified as they are, so
-// only ranges from the beginning of one to the end get one; other ranges get the
-// whole asset, which they must accept.
-func (x *exchange) part(e *encoding) (int, bool) {
-	value := x.header(rangeHeader)
-	text, ok := strings.CutPrefix(value, "bytes=")
-	if !ok || x.req.Method != "GET" || len(e.parts) == 0 {
-		return 0, false
-	}
-	if when := x.header("if-range"); when != "" && when != e.etag() {
-		return 0, false
-	}
-	from, err := strconv.ParseUint(strings.TrimSuffix(text, "-"), 10, 64)
-	if err != nil || from%chunkBytes != 0 || from >= e.size || rangeFrom(from) != value {
-		return 0, false
-	}
-	return int(from / chunkBytes), true
+// has reports whether the client has an encoding already.
+func (x *exchange) has(e *encoding) bool {
+	return x.req.Method == "GET" && x.header(ifNoneMatch) == e.etag()
 }
 
-// fallback serves the nearest 404.html, else /index.html, else a short text.
+func (x *exchange) notModified(e *encoding, p asset.Path) *httpResponse {
+	headers := append(notModifiedHeaders(e.answers.headers), asset.Header{Name: asset.ExpressionHeader, Value: forHeader(ifNoneMatch).String()})
+	return x.respond(304, headers, nil, at(p, e.answers.notModified))
+}
+
+// part is which piece of a long content to send, and its certification. A request
+// without a range gets the first one: gateways ask for the others and verify each,
+// whereas a body that comes by callbacks can be verified only once all of it is there.
+// Pieces are certified as they are, so only ranges from the beginning of one to the
+// end get one; other ranges get the whole asset, which they must accept.
+func (x *exchange) part(e *encoding) (int, asset.Certified, bool) {
+	if x.req.Method != "GET" || len(e.answers.parts) == 0 {
+		return 0, asset.Certified{}, false
+	}
+	value := x.header(rangeHeader)
+	if value == "" {
+		return 0, e.answers.first, true
+	}
+	if when := x.header("if-range"); when != "" && when != e.etag() {
+		return 0, asset.Certified{}, false
+	}
+	from, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(value, "bytes="), "-"), 10, 64)
+	if err != nil || from%chunkBytes != 0 || from >= e.size || rangeFrom(from) != value {
+		return 0, asset.Certified{}, false
+	}
+	i := int(from / chunkBytes)
+	return i, e.answers.parts[i], true
+}
+
+// fallback serves what the nearest rule or 404.html says, else /index.html, else a short
+// text.
 func (x *exchange) fallback() *httpResponse {
 	dir := strings.TrimSuffix(x.path, "/")
 	for {
-		if f := x.files[dir+notFoundFile]; f.served() {
+		if r := x.redirect(dir, true); r != nil {
+			return x.follow(r)
+		}
+		if key, f := x.at(dir + notFoundFile); f != nil {
 			name, e := f.negotiate(x.header("accept-encoding"))
-			return x.body(404, dir+notFoundFile, name, e, at(asset.Wildcard(dir), e.answers.notFound))
+			return x.body(404, key, name, e, at(asset.Wildcard(dir), e.answers.notFound))
 		}
 		i := strings.LastIndexByte(dir, '/')
 		if i < 0 {
@@ -94,9 +115,12 @@ func (x *exchange) fallback() *httpResponse {
 		}
 		dir = dir[:i]
 	}
-	if f := x.files[indexFile]; f.served() {
+	if key, f := x.at(indexFile); f != nil {
 		name, e := f.negotiate(x.header("accept-encoding"))
-		return x.body(200, indexFile, name, e, at(asset.Wildcard(""), e.answers.ok))
+		if x.has(e) {
+			return x.notModified(e, asset.Wildcard(""))
+		}
+		return x.body(200, key, name, e, at(asset.Wildcard(""), e.answers.ok))
 	}
 	headers := append(nothingHereHeaders(), asset.Header{Name: asset.ExpressionHeader, Value: plainExpression().String()})
 	return x.respond(404, headers, []byte(nothingHereBody), x.nothing)
@@ -161,10 +185,11 @@ func (x *exchange) respond(status uint16, headers []asset.Header, body []byte, c
 }
 
 // answerVersion1 serves gateways that know bodies alone: one encoding of each asset.
-func (x *exchange) answerVersion1() *httpResponse {
+// They look paths up as they are, empty parts included.
+func (x *exchange) answerVersion1(path string) *httpResponse {
 	key, f := x.find(x.path)
-	if f == nil {
-		key, f = indexFile, x.files[indexFile]
+	if f == nil || path != x.path {
+		key, f = x.at(indexFile)
 	}
 	resp := &httpResponse{Status: 404, Headers: []headerField{{"content-type", "text/plain"}}, Body: []byte(nothingHereBody)}
 	if f.served() {
@@ -216,7 +241,7 @@ func (x *exchange) certifiedLocation() (string, bool) {
 	}
 	_, f := x.find(x.path)
 	if f == nil {
-		f = x.files[indexFile]
+		_, f = x.at(indexFile)
 	}
 	if f == nil || f.rawAccess == nil || *f.rawAccess {
 		return "", false

@@ -92,7 +92,7 @@ func ready() error {
 // certify makes the state of the message the one that queries prove.
 func certify() {
 	state.setEnv(environment())
-	root := state.tree.Root()
+	root := state.root()
 	cdk.SetCertifiedData(root[:])
 }
 
@@ -161,15 +161,38 @@ func change[A any](guard func(*cdk.Message) error, do func(m *cdk.Message, arg A
 
 // changeAssets is change for what alters assets: it certifies the outcome.
 func changeAssets[A any](do func(arg A, now uint64) error) {
-	change(allowed(mayCommit), func(_ *cdk.Message, arg A) (any, error) {
+	changeContents(
+		func(*A) ([]*setContent, error) { return nil, nil },
+		func(arg *A, _ map[*setContent]*digest, now uint64) error { return do(*arg, now) },
+	)
+}
+
+// changeContents is changeAssets for what sets contents, too: they are hashed before
+// anything changes, in as many messages as it takes.
+func changeContents[A any](contents func(arg *A) ([]*setContent, error), do func(arg *A, d map[*setContent]*digest, now uint64) error) {
+	change(allowed(mayCommit), func(m *cdk.Message, arg A) (any, error) {
+		ops, err := contents(&arg)
+		if err != nil {
+			return nil, err
+		}
+		digests, err := state.digests(ops, func() error { return pause(m) })
+		if err != nil {
+			return nil, err
+		}
 		now := uint64(cdk.Time())
-		if err := do(arg, now); err != nil {
+		if err := do(&arg, digests, now); err != nil {
 			return nil, err
 		}
 		state.lastUpdate, state.stateHash = now, stateHash{}
 		certify()
 		return nil, nil
 	})
+}
+
+// pause goes on in another message, with instructions of its own.
+func pause(m *cdk.Message) error {
+	_, err := m.Call(cdk.Call{Canister: cdk.Self(), Method: "api_version", Arg: []byte("DIDL\x00\x00")})
+	return err
 }
 
 func allowed(what permission) func(*cdk.Message) error {

@@ -74,7 +74,10 @@ func createChunks() {
 
 //go:wasmexport canister_update_commit_batch
 func commitBatch() {
-	changeAssets(func(arg commitArg, now uint64) error { return state.commit(&arg, now) })
+	changeContents(
+		func(arg *commitArg) ([]*setContent, error) { return contentsOf(arg.Operations), nil },
+		func(arg *commitArg, d map[*setContent]*digest, now uint64) error { return state.commit(arg, d, now) },
+	)
 }
 
 //go:wasmexport canister_update_propose_commit_batch
@@ -84,7 +87,23 @@ func proposeCommitBatch() {
 
 //go:wasmexport canister_update_commit_proposed_batch
 func commitProposedBatch() {
-	changeAssets(func(arg commitProposedArg, now uint64) error { return state.commitProposed(&arg, now) })
+	changeContents(
+		func(arg *commitProposedArg) ([]*setContent, error) {
+			b, err := state.checkProposed(arg)
+			if err != nil {
+				return nil, err
+			}
+			return contentsOf(b.proposed.Operations), nil
+		},
+		func(arg *commitProposedArg, d map[*setContent]*digest, now uint64) error {
+			// once more: the batch may have been deleted while its contents were hashed
+			b, err := state.checkProposed(arg)
+			if err != nil {
+				return err
+			}
+			return state.commit(b.proposed, d, now)
+		},
+	)
 }
 
 //go:wasmexport canister_update_compute_evidence
@@ -116,7 +135,12 @@ func createOne() { changeAssets(func(arg createAsset, _ uint64) error { return s
 
 //go:wasmexport canister_update_set_asset_content
 func setAssetContent() {
-	changeAssets(func(arg setContent, now uint64) error { return state.setContent(&arg, int64(now)) })
+	changeContents(
+		func(arg *setContent) ([]*setContent, error) { return []*setContent{arg}, nil },
+		func(arg *setContent, d map[*setContent]*digest, now uint64) error {
+			return state.setContent(arg, d[arg], int64(now))
+		},
+	)
 }
 
 //go:wasmexport canister_update_unset_asset_content

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"portico/lightclient/asset"
 	"portico/lightclient/hashtree"
-	"portico/node/cdk"
 )
 
 // Errors that clients know by their text.
@@ -43,8 +41,11 @@ type encoding struct {
 // store is the canister's state.
 type store struct {
 	space       space
-	files       map[string]*file
+	files       map[string]*file    // by key
+	strays      map[string][]string // keys by their place, where that is another path; see paths.go
 	tree        asset.Tree
+	dirty       map[string]bool // keys whose answers must be certified anew
+	redirects   []*redirect     // of redirectsFile
 	nothing     asset.Certified // what is said where there is nothing
 	env         string          // value of the cookie ic_env
 	permissions permissions
@@ -55,7 +56,7 @@ type store struct {
 }
 
 func newStore(mem memory) *store {
-	s := &store{space: newSpace(mem), files: map[string]*file{}, nothing: nothingHere()}
+	s := &store{space: newSpace(mem), files: map[string]*file{}, strays: map[string][]string{}, dirty: map[string]bool{}, nothing: nothingHere()}
 	s.uploads.reset()
 	s.recertifyFallback("")
 	return s
@@ -65,10 +66,13 @@ func (s *store) create(arg *createAsset) error {
 	if _, ok := s.files[arg.Key]; ok {
 		return errors.New("asset already exists")
 	}
-	s.files[arg.Key] = &file{
+	if err := errors.Join(checkKey(arg.Key), checkHeaders(arg.Key, arg.Headers), checkContentType(arg.Key, arg.ContentType)); err != nil {
+		return err
+	}
+	s.add(arg.Key, &file{
 		contentType: arg.ContentType, maxAge: arg.MaxAge, headers: normalize(arg.Headers),
 		aliased: arg.EnableAliasing, rawAccess: arg.AllowRawAccess, encodings: map[string]*encoding{},
-	}
+	})
 	return nil
 }
 
@@ -89,13 +93,13 @@ func normalize(headers *[]headerField) *[]headerField {
 }
 
 // setContent makes an encoding of uploaded chunks, which it takes out of their
-// batch, and of bytes that came along.
-func (s *store) setContent(arg *setContent, now int64) error {
-	if len(arg.ChunkIDs) == 0 && arg.LastChunk == nil {
-		return errors.New("encoding must have at least one chunk or contain last_chunk")
-	}
+// batch, and of bytes that came along. d is the hash of all of them.
+func (s *store) setContent(arg *setContent, d *digest, now int64) error {
 	if s.files[arg.Key] == nil {
 		return errNoAsset
+	}
+	if err := checkEncoding(arg.Key, arg.Encoding); err != nil {
+		return err
 	}
 	var c content
 	for _, id := range arg.ChunkIDs {
@@ -113,11 +117,19 @@ func (s *store) setContent(arg *setContent, now int64) error {
 		}
 		c = append(c, e)
 	}
-	return s.put(arg.Key, arg.Encoding, c, arg.SHA256, now)
+	return s.put(arg.Key, arg.Encoding, c, d, now)
 }
 
 // storeOne creates or replaces an asset's encoding from one message.
 func (s *store) storeOne(arg *storeArg, now int64) error {
+	if err := errors.Join(checkKey(arg.Key), checkContentType(arg.Key, arg.ContentType), checkEncoding(arg.Key, arg.Encoding)); err != nil {
+		return err
+	}
+	op := &setContent{LastChunk: &arg.Content, SHA256: arg.SHA256}
+	digests, err := s.digests([]*setContent{op}, nil)
+	if err != nil {
+		return err
+	}
 	e, err := s.space.store(arg.Content)
 	if err != nil {
 		return err
@@ -125,47 +137,23 @@ func (s *store) storeOne(arg *storeArg, now int64) error {
 	f := s.files[arg.Key]
 	if f == nil {
 		f = &file{encodings: map[string]*encoding{}}
-		s.files[arg.Key] = f
+		s.add(arg.Key, f)
 	}
 	f.contentType, f.aliased = arg.ContentType, nil
-	return s.put(arg.Key, arg.Encoding, content{e}, arg.SHA256, now)
+	return s.put(arg.Key, arg.Encoding, content{e}, digests[op], now)
 }
 
-// put hashes a content and makes it the asset's encoding. The asset exists.
-func (s *store) put(key, name string, c content, want *[]byte, now int64) error {
-	e := &encoding{content: c, size: c.size(), modified: now}
-	if err := s.hash(e); err != nil {
-		return err
-	}
-	if want != nil && string(*want) != string(e.sha256[:]) {
-		return errSHA
+// put makes a content the asset's encoding. The asset exists.
+func (s *store) put(key, name string, c content, d *digest, now int64) error {
+	if key == redirectsFile && name == "identity" {
+		if _, err := s.redirectsOf(c); err != nil {
+			return err
+		}
 	}
 	f := s.files[key]
 	s.drop(f.encodings[name])
-	f.encodings[name] = e
+	f.encodings[name] = &encoding{content: c, size: c.size(), sha256: d.sha256, modified: now, parts: d.parts}
 	s.changed(key)
-	return nil
-}
-
-// hash computes the hash of a content and, if it is sent in several pieces, of each.
-func (s *store) hash(e *encoding) error {
-	whole := cdk.NewSHA256()
-	if err := s.space.copyTo(whole, e.content); err != nil {
-		return err
-	}
-	e.sha256 = hashtree.Hash(whole.Sum(nil))
-	if e.size <= chunkBytes {
-		return nil
-	}
-	for off := uint64(0); off < e.size; off += chunkBytes {
-		part, err := s.space.slice(e.content, off, chunkBytes)
-		if err != nil {
-			return err
-		}
-		h := cdk.NewSHA256()
-		h.Write(part)
-		e.parts = append(e.parts, hashtree.Hash(h.Sum(nil)))
-	}
 	return nil
 }
 
@@ -189,7 +177,7 @@ func (s *store) remove(key string) {
 	for _, e := range f.encodings {
 		s.drop(e)
 	}
-	delete(s.files, key)
+	s.forget(key)
 	s.changed(key)
 }
 
@@ -218,6 +206,9 @@ func (s *store) setProperties(arg *setProperties) error {
 		f.maxAge = *arg.MaxAge
 	}
 	if arg.Headers != nil {
+		if err := checkHeaders(arg.Key, *arg.Headers); err != nil {
+			return err
+		}
 		f.headers = normalize(*arg.Headers)
 	}
 	if arg.AllowRawAccess != nil {
@@ -230,54 +221,9 @@ func (s *store) setProperties(arg *setProperties) error {
 	return nil
 }
 
-// find is the asset served at a path: the one of this key, or one that has the path
-// as an alias. Assets without any content count as absent.
-func (s *store) find(path string) (key string, f *file) {
-	if f := s.files[path]; f.served() {
-		return path, f
-	}
-	for _, key := range aliasesOf(path) {
-		if f := s.files[key]; f.served() && f.isAliased() {
-			return key, f
-		}
-	}
-	return "", nil
-}
-
-func (f *file) served() bool { return f != nil && len(f.encodings) > 0 }
-
-func (f *file) isAliased() bool { return f.aliased == nil || *f.aliased }
-
-// aliasesOf are the keys whose assets a path without asset may stand for, in order.
-func aliasesOf(path string) []string {
-	switch {
-	case strings.HasSuffix(path, "/"):
-		return []string{path + "index.html"}
-	case strings.HasSuffix(path, ".html"):
-		return nil
-	default:
-		return []string{path + ".html", path + "/index.html"}
-	}
-}
-
-// aliasedBy inverts aliasesOf: the paths that may stand for a key.
-func aliasedBy(key string) []string {
-	var out []string
-	if path, ok := strings.CutSuffix(key, ".html"); ok {
-		out = append(out, path)
-	}
-	if path, ok := strings.CutSuffix(key, "index.html"); ok && strings.HasSuffix(path, "/") {
-		out = append(out, path)
-		if dir := strings.TrimSuffix(path, "/"); dir != "" {
-			out = append(out, dir)
-		}
-	}
-	return out
-}
-
 // get serves the method of this name.
 func (s *store) get(arg *getArg) (*getResult, error) {
-	_, f := s.find(arg.Key)
+	f := s.named(arg.Key)
 	if f == nil {
 		return nil, errNoAsset
 	}
@@ -295,7 +241,7 @@ func (s *store) get(arg *getArg) (*getResult, error) {
 
 // piece is one piece of an encoding: pieces have chunkBytes, the last one less.
 func (s *store) piece(key, name string, index uint64, hash *[]byte) ([]byte, *encoding, error) {
-	_, f := s.find(key)
+	f := s.named(key)
 	if f == nil {
 		return nil, nil, errNoAsset
 	}

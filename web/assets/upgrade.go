@@ -138,7 +138,7 @@ func (s *store) restore(v *savedState) {
 		for _, e := range saved.Encodings {
 			f.encodings[e.Name] = &encoding{content: e.Content, size: content(e.Content).size(), sha256: e.SHA256, parts: e.Parts, modified: e.Modified}
 		}
-		s.files[saved.Key] = f
+		s.add(saved.Key, f)
 	}
 	for _, saved := range v.Files {
 		s.changed(saved.Key)

@@ -37,6 +37,10 @@ export async function startSite() {
     server.once("exit", (code) => reject(new Error(`the test server ended with ${code}`)));
   });
   const ids = JSON.parse(line);
+  const tell = async (what, parameters, body) => {
+    const response = await fetch(`http://127.0.0.1:${ids.port}/${what}?${new URLSearchParams(parameters)}`, { method: "POST", body });
+    if (!response.ok) throw new Error(`${what}: ${await response.text()}`);
+  };
   const at = (host) => `http://${host}.localhost:${ids.port}`;
   return {
     ...ids,
@@ -44,13 +48,21 @@ export async function startSite() {
     alias: `http://shop.local.localhost:${ids.port}`,
     folder,
     at,
-    async flip(mark = "") {
-      await fetch(`http://127.0.0.1:${ids.port}/flip?mark=${encodeURIComponent(mark)}`, { method: "POST" });
-    },
+    gateway: `http://localhost:${ids.port}`,
+    /** Lets the replica lie: after a mark in its answers, or inside a field of the certificate's header. */
+    flip: (mark = "", field = "") => tell("flip", { mark, field }),
     /** Sets up another network, with other keys, in the place of this one. */
-    async renew(seed) {
-      await fetch(`http://127.0.0.1:${ids.port}/renew?seed=${seed}`, { method: "POST" });
-    },
+    renew: (seed) => tell("renew", { seed }),
+    /** Sets the replica's clock so many minutes from now. */
+    clock: (minutes = 0) => tell("clock", { minutes }),
+    /** Lets nobody answer, or again. */
+    down: (down = true) => tell("down", { down }),
+    /** Lets one canister answer for all, or each for itself again. */
+    impersonate: (canister = "") => tell("impersonate", { canister }),
+    /** Changes the body of a page, as an upload does. */
+    change: (path, body) => tell("change", { path }, body),
+    /** How many queries the replica has answered. */
+    queries: async () => (await fetch(`http://127.0.0.1:${ids.port}/queries`)).json(),
     async stop() {
       const ended = new Promise((resolve) => server.once("exit", resolve));
       server.stdin.end();

@@ -2,6 +2,8 @@
 // nothing that was changed on the way is shown.
 
 import assert from "node:assert/strict";
+import { get } from "node:http";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { launch, skip, startSite, stopWorkers } from "./browser.mjs";
 
@@ -191,5 +193,190 @@ describe("service worker", { skip }, () => {
     await page.waitForFunction(() => globalThis.workerChanged);
     await page.getByRole("link", { name: "Try again" }).click();
     await page.getByRole("heading", { name: "A certified page" }).waitFor();
+  });
+
+  /** Fetches from a page; what the page sees. */
+  const fetchIn = (page, url, init) => page.evaluate(async ([url, init]) => {
+    const r = await fetch(url, init);
+    const body = new Uint8Array(await r.arrayBuffer().catch(() => new ArrayBuffer(0)));
+    return { status: r.status, headers: Object.fromEntries(r.headers), length: body.length, text: new TextDecoder().decode(body.slice(0, 200)) };
+  }, [url, init]);
+
+  for (const [what, field, mark, reason] of [
+    ["the tree", "tree", "", /tree/],
+    ["the delegation", "certificate", "certificate", /delegation|malformed|cannot be read/],
+    ["the signature", "certificate", "signature\x58\x30", /sign/],
+  ]) {
+    test(`a flipped bit in ${what} is refused with the reason`, async (t) => {
+      const page = await visitor(t);
+      await open(page, `${site.origin}/`, "A certified page");
+      await site.flip(mark, field);
+      t.after(() => site.flip());
+      const response = await page.goto(`${site.origin}/`);
+      assert.equal(response.status(), 503);
+      await page.getByRole("heading", { name: "Verification failed" }).waitFor();
+      assert.match(await page.locator(".reason").innerText(), reason);
+    });
+  }
+
+  for (const [what, minutes] of [["an old", -6], ["a future", 6]]) {
+    test(`${what} certificate is refused`, async (t) => {
+      const page = await visitor(t);
+      await open(page, `${site.origin}/`, "A certified page");
+      await site.clock(minutes);
+      t.after(() => site.clock());
+      assert.equal((await page.goto(`${site.origin}/`)).status(), 503);
+      assert.match(await page.locator(".reason").innerText(), /time/);
+    });
+  }
+
+  test("sites of two canisters are apart, and one cannot answer for the other", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    await open(page, `${site.at(site.neighbour)}/`, "The neighbour");
+    assert.equal(await page.evaluate(async () => (await caches.keys()).length > 0 && !document.cookie.includes("flavour")), true);
+    await site.impersonate(site.web);
+    t.after(() => site.impersonate());
+    assert.equal((await page.goto(`${site.at(site.neighbour)}/`)).status(), 503);
+    assert.match(await page.locator(".reason").innerText(), /tree|certified data/);
+    await open(page, `${site.origin}/`, "A certified page");
+  });
+
+  test("a film plays and seeks by ranges, each verified", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/film`, "A film");
+    const answers = [];
+    page.on("response", (r) => r.url().endsWith(".wav") && answers.push([r.status(), r.headers()["content-range"], r.fromServiceWorker()]));
+    await page.reload();
+    const video = page.locator("video");
+    await video.evaluate((v) => v.readyState > 0 || new Promise((done, failed) => { v.onloadedmetadata = done; v.onerror = () => failed(new Error(v.error.message)); }));
+    assert.equal(Math.round(await video.evaluate((v) => v.duration)), 60);
+    const at = await video.evaluate((v) => new Promise((done, failed) => {
+      v.onseeked = () => done([v.currentTime, v.readyState]);
+      v.onerror = () => failed(new Error(v.error.message));
+      v.currentTime = 50;
+    }));
+    assert.equal(at[0], 50);
+    assert.ok(at[1] >= 2, "there is no data where it was sought");
+    assert.ok(answers.length > 0 && answers.every(([status, range, verified]) => status === 206 && range && verified), JSON.stringify(answers));
+  });
+
+  test("any range is answered exactly, after the worker forgot the pieces too", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/film`, "A film");
+    const total = 44 + 44100 * 4 * 60;
+    for (const [range, first, last] of [
+      ["bytes=0-3", 0, 3], ["bytes=1048570-1048580", 1048570, 1048580], ["bytes=3000000-", 3000000, total - 1],
+      ["bytes=-10", total - 10, total - 1], [`bytes=${total - 1}-${total + 5}`, total - 1, total - 1],
+    ]) {
+      await stopWorkers(page);
+      const r = await fetchIn(page, "/film.wav", { headers: { range } });
+      assert.deepEqual([r.status, r.headers["content-range"], r.length], [206, `bytes ${first}-${last}/${total}`, last - first + 1], range);
+      if (first === 0) assert.equal(r.text, "RIFF");
+    }
+    assert.equal((await fetchIn(page, "/film.wav", { headers: { range: `bytes=${total}-` } })).status, 416);
+    const changed = await fetchIn(page, "/film.wav", { headers: { range: "bytes=5-", "if-range": '"another"' } });
+    assert.deepEqual([changed.status, changed.length], [200, total]);
+    const small = await fetchIn(page, "/style.css", { headers: { range: "bytes=0-1" } }); // a canister without pieces
+    assert.deepEqual([small.status, small.text, small.headers["content-range"]], [206, "h1", "bytes 0-1/26"]);
+  });
+
+  test("a changed piece of a film is refused", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/film`, "A film");
+    await site.flip("data");
+    t.after(() => site.flip());
+    const r = await fetchIn(page, "/film.wav", { headers: { range: "bytes=10-20" } });
+    assert.equal(r.status, 503);
+    assert.match(r.text, /Verification failed/);
+  });
+
+  test("a changed file is shown as soon as it is certified", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/zipped`, "Unzipped");
+    await site.change("/style.css", "h1 { color: rgb(9, 9, 9) }");
+    t.after(() => site.change("/style.css", "h1 { color: rgb(1, 2, 3) }"));
+    await open(page, `${site.origin}/`, "A certified page");
+    assert.equal(await page.locator("h1").evaluate((h) => getComputedStyle(h).color), "rgb(9, 9, 9)");
+  });
+
+  test("without the network the last certified page is shown with its age", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    await page.getByText("1048576").waitFor();
+    await page.reload();
+    await page.getByText("1048576").waitFor();
+    await stopWorkers(page);
+    await site.down();
+    t.after(() => site.down(false));
+    const response = await page.goto(`${site.origin}/`);
+    assert.equal(response.status(), 200);
+    assert.match(response.headers()["age"], /^\d+$/);
+    assert.equal(response.headers()["cache-control"], "no-store");
+    assert.ok(Date.now() - Date.parse(response.headers()["x-portico-kept"]) < 60_000);
+    await page.getByRole("heading", { name: "A certified page" }).waitFor();
+    assert.equal(await page.locator("h1").evaluate((h) => getComputedStyle(h).color), "rgb(1, 2, 3)");
+    await page.getByRole("dialog").getByText(/may be out of date/).waitFor();
+    await page.getByRole("button", { name: "Close" }).click();
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    assert.equal((await fetchIn(page, "/open")).status, 503); // never seen, and not certified anyway
+    assert.equal((await fetchIn(page, "/counter", { method: "POST", body: "x" })).status, 503);
+    await site.down(false);
+    assert.equal((await page.goto(`${site.origin}/`)).headers()["age"], undefined);
+  });
+
+  test("what a page put among the kept answers is not shown", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    await page.reload();
+    await page.getByText("1048576").waitFor();
+    const forged = await page.evaluate(async () => {
+      const name = (await caches.keys()).find((k) => k.startsWith("portico kept"));
+      const cache = await caches.open(name);
+      const kept = await cache.match("/");
+      await cache.put("/", new Response("<h1>Forged</h1>", { headers: kept.headers }));
+      return kept.status;
+    });
+    assert.equal(forged, 200);
+    await site.down();
+    t.after(() => site.down(false));
+    assert.equal((await page.goto(`${site.origin}/`)).status(), 503);
+    assert.ok(!(await page.content()).includes("Forged"));
+  });
+
+  test("a light client that ends is started again", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    const [worker] = page.context().serviceWorkers();
+    await worker.evaluate(() => globalThis.portico.fetchAsset(null)).catch(() => {}); // which it does not survive
+    await page.reload();
+    await page.getByRole("heading", { name: "A certified page" }).waitFor();
+    assert.equal((await fetchIn(page, "/style.css")).status, 200);
+  });
+
+  test("a woken worker's query leaves once, before the light client has started", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/zipped`, "Unzipped");
+    await fetchIn(page, "/zipped");
+    // The two clocks' step of ten seconds may fall in between, then it leaves twice.
+    let extra = 0;
+    for (let i = 0; i < 3; i++) {
+      await stopWorkers(page);
+      const before = await site.queries();
+      assert.equal((await fetchIn(page, "/zipped")).text, "<h1>Unzipped</h1>");
+      extra += (await site.queries()) - before - 1;
+    }
+    assert.ok(extra <= 1, `${extra} more queries than needed`);
+  });
+
+  test("a worker does not run with the light client of another build", async (t) => {
+    const page = await visitor(t);
+    const script = await new Promise((resolve, reject) => {
+      get({ host: "127.0.0.1", port: site.port, path: "/_portico/sw.js", headers: { host: new URL(site.origin).host } }, (r) => resolve(text(r))).on("error", reject);
+    });
+    const headers = { "content-type": "text/javascript", "service-worker-allowed": "/" };
+    await page.context().route("**/_portico/sw.js", (route) => route.fulfill({ headers, body: script.replace(/"wasmHash":"../, '"wasmHash":"zz') }));
+    await page.goto(`${site.origin}/`);
+    await page.getByText(/could not be installed|could not start/).waitFor();
   });
 });

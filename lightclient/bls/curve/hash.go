@@ -1,6 +1,6 @@
 package curve
 
-import "crypto/sha256"
+import "portico/lightclient/digest"
 
 // HashToG1 is hash_to_curve of RFC 9380 with suite BLS12381G1_XMD:SHA-256_SSWU_RO_.
 // Nobody knows a message whose hash is infinity.
@@ -19,28 +19,19 @@ func HashToG1(msg []byte, dst string) *G1 {
 // expandMessage is expand_message_xmd for 128 bytes (section 5.3.1).
 func expandMessage(msg []byte, dst string) (uniform [128]byte) {
 	if len(dst) > 255 {
-		short := sha256.Sum256([]byte("H2C-OVERSIZE-DST-" + dst))
+		short := digest.Sum256([]byte("H2C-OVERSIZE-DST-" + dst))
 		dst = string(short[:])
 	}
-	h := sha256.New()
-	var zeros [sha256.BlockSize]byte
-	h.Write(zeros[:])
-	h.Write(msg)
-	h.Write([]byte{0, byte(len(uniform)), 0})
+	var zeros [64]byte // a block of SHA-256
 	suffix := append([]byte(dst), byte(len(dst)))
-	h.Write(suffix)
-	first := h.Sum(nil)
-	var block [sha256.Size]byte
-	for i := range len(uniform) / sha256.Size {
+	first := digest.Of(zeros[:], msg, []byte{0, byte(len(uniform)), 0}, suffix)
+	var block [32]byte
+	for i := range len(uniform) / len(block) {
 		for j := range block {
 			block[j] ^= first[j]
 		}
-		h.Reset()
-		h.Write(block[:])
-		h.Write([]byte{byte(i + 1)})
-		h.Write(suffix)
-		h.Sum(block[:0])
-		copy(uniform[i*sha256.Size:], block[:])
+		block = digest.Of(block[:], []byte{byte(i + 1)}, suffix)
+		copy(uniform[i*len(block):], block[:])
 	}
 	return uniform
 }

@@ -87,3 +87,12 @@ func mustG1(t *rapid.T) *G1 {
 func TestTheEmptyProductIsOne(t *testing.T) {
 	must(t, "product", ProductIsOne(), true)
 }
+
+func TestTheGeneratorsLinesAreThoseThatAreComputed(t *testing.T) {
+	computed := NewLines(GeneratorG2())
+	for i, l := range GeneratorLines() {
+		if !l.slope.equal(&computed[i].slope) || !l.offset.equal(&computed[i].offset) {
+			t.Fatalf("line %d differs", i)
+		}
+	}
+}

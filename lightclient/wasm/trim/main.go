@@ -49,7 +49,14 @@ func Trim(program []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.clear(); err != nil {
+	gone, err := m.removeUnused(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.clear(gone); err != nil {
+		return nil, err
+	}
+	if err := m.fillAtStart(t); err != nil {
 		return nil, err
 	}
 	return m.encode(), nil

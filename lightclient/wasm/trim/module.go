@@ -11,38 +11,88 @@ import (
 
 // A module is a WebAssembly module with its data section as an image of memory.
 type module struct {
-	before, after []byte // what comes before and after the data section
-	memory        []byte
+	sections []section // in their order; the data section's body is not used
+	code     [][]byte  // bodies of the functions
+	memory   []byte
 }
 
+type section struct {
+	id   byte
+	body []byte
+}
+
+// Sections of the binary format that trimming reads or writes.
 const (
-	dataSection    = 11
+	typeSection     = 1
+	importSection   = 2
+	functionSection = 3
+	exportSection   = 7
+	startSection    = 8
+	codeSection     = 10
+	dataSection     = 11
+)
+
+const (
+	moduleStart    = "\x00asm\x01\x00\x00\x00"
 	opI32Const     = 0x41
 	opEnd          = 0x0b
 	maxMemoryBytes = 1 << 30
 )
 
 func parseModule(b []byte) (*module, error) {
-	if !bytes.HasPrefix(b, []byte("\x00asm\x01\x00\x00\x00")) {
+	if !bytes.HasPrefix(b, []byte(moduleStart)) {
 		return nil, errors.New("this is not a WebAssembly module")
 	}
-	r := &reader{b: b, at: 8}
+	m := &module{}
+	r := &reader{b: b, at: len(moduleStart)}
+	var err error
 	for r.err == nil && r.at < len(b) {
-		start := r.at
-		id := r.byte()
-		body := r.take(r.uint())
-		if id == dataSection && r.err == nil {
-			memory, err := image(body)
-			if err != nil {
+		s := section{id: r.byte()}
+		s.body = r.take(r.uint())
+		if r.err != nil {
+			break
+		}
+		switch s.id {
+		case codeSection:
+			if m.code, err = bodies(s.body); err != nil {
+				return nil, fmt.Errorf("code section: %w", err)
+			}
+		case dataSection:
+			if m.memory, err = image(s.body); err != nil {
 				return nil, fmt.Errorf("data section: %w", err)
 			}
-			return &module{before: b[:start], after: b[r.at:], memory: memory}, nil
 		}
+		m.sections = append(m.sections, s)
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	return nil, errors.New("the module has no data section")
+	if m.memory == nil || m.code == nil {
+		return nil, errors.New("the module has no code or no data")
+	}
+	return m, nil
+}
+
+func (m *module) section(id byte) *section {
+	for i := range m.sections {
+		if m.sections[i].id == id {
+			return &m.sections[i]
+		}
+	}
+	return nil
+}
+
+// bodies takes a code section apart.
+func bodies(body []byte) ([][]byte, error) {
+	r := &reader{b: body}
+	var out [][]byte
+	for n := r.uint(); n > 0 && r.err == nil; n-- {
+		out = append(out, r.take(r.uint()))
+	}
+	if r.err == nil && r.at != len(body) {
+		r.err = errors.New("bytes follow the last function")
+	}
+	return out, r.err
 }
 
 // image makes the memory that the segments of a data section write. They must all
@@ -76,10 +126,28 @@ func image(section []byte) ([]byte, error) {
 
 // zeroRun is how many zeros in a row end a segment. Shorter runs cost less as part
 // of it: compressed, they are nothing, and the head of a segment is not.
-const zeroRun = 1024
+const zeroRun = 32
 
 // encode writes the module with its memory as few segments.
 func (m *module) encode() []byte {
+	out := []byte(moduleStart)
+	for _, s := range m.sections {
+		switch s.id {
+		case codeSection:
+			s.body = leb128.AppendUint(nil, uint64(len(m.code)))
+			for _, c := range m.code {
+				s.body = append(leb128.AppendUint(s.body, uint64(len(c))), c...)
+			}
+		case dataSection:
+			s.body = m.segments()
+		}
+		out = append(out, s.id)
+		out = append(leb128.AppendUint(out, uint64(len(s.body))), s.body...)
+	}
+	return out
+}
+
+func (m *module) segments() []byte {
 	var segments []byte
 	n := uint64(0)
 	zeros := make([]byte, zeroRun)
@@ -100,57 +168,68 @@ func (m *module) encode() []byte {
 		n++
 		at += length
 	}
-	body := append(leb128.AppendUint(nil, n), segments...)
-	out := append(bytes.Clone(m.before), dataSection)
-	out = append(leb128.AppendUint(out, uint64(len(body))), body...)
-	return append(out, m.after...)
+	return append(leb128.AppendUint(nil, n), segments...)
 }
 
-// reader reads WebAssembly; after an error it gives zeros.
-type reader struct {
-	b   []byte
-	at  int
-	err error
-}
-
-func (r *reader) fail() {
-	if r.err == nil {
-		r.err = fmt.Errorf("the module is malformed at byte %d", r.at)
+// addStart adds a function that runs before the program does. The body has
+// neither parameters nor results.
+func (m *module) addStart(body []byte) error {
+	types, functions := m.section(typeSection), m.section(functionSection)
+	if types == nil || functions == nil || m.section(startSection) != nil {
+		return errors.New("the sections are not as expected")
 	}
+	const function, none = 0x60, 0
+	kind, err := types.extend(function, none, none)
+	if err != nil {
+		return err
+	}
+	if _, err = functions.extend(leb128.AppendUint(nil, kind)...); err != nil {
+		return err
+	}
+	imports, err := m.importedFunctions()
+	if err != nil {
+		return err
+	}
+	index := imports + uint64(len(m.code))
+	m.code = append(m.code, body)
+	for i, s := range m.sections {
+		if s.id == exportSection {
+			start := section{startSection, leb128.AppendUint(nil, index)}
+			m.sections = append(m.sections[:i+1:i+1], append([]section{start}, m.sections[i+1:]...)...)
+			return nil
+		}
+	}
+	return errors.New("the module exports nothing")
 }
 
-func (r *reader) take(n uint64) []byte {
-	if r.err != nil || n > uint64(len(r.b)-r.at) {
-		r.fail()
-		return nil
+// importedFunctions counts the imports, all of which must be functions.
+func (m *module) importedFunctions() (uint64, error) {
+	s := m.section(importSection)
+	if s == nil {
+		return 0, nil
 	}
-	r.at += int(n)
-	return r.b[r.at-int(n) : r.at]
+	r := &reader{b: s.body}
+	n := r.uint()
+	for range n {
+		r.take(r.uint())
+		r.take(r.uint())
+		if kind := r.byte(); kind != 0 {
+			return 0, errors.New("something other than a function is imported")
+		}
+		r.uint()
+		if r.err != nil {
+			return 0, r.err
+		}
+	}
+	return n, nil
 }
 
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
+// extend appends an item to a section that is a list and returns its index.
+func (s *section) extend(item ...byte) (uint64, error) {
+	n, k := binary.Uvarint(s.body)
+	if k <= 0 {
+		return 0, fmt.Errorf("section %d is malformed", s.id)
 	}
-	return 0
-}
-
-func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b[r.at:])
-	if r.err != nil || n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-func (r *reader) int() int64 {
-	v, n, err := leb128.Int64(r.b[r.at:])
-	if r.err != nil || err != nil {
-		r.fail()
-		return 0
-	}
-	r.at += n
-	return v
+	s.body = append(append(leb128.AppendUint(nil, n+1), s.body[k:]...), item...)
+	return n, nil
 }

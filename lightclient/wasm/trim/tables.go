@@ -17,6 +17,8 @@ type tables struct {
 	funcs  int  // where the table of functions is
 	count  int  // of functions
 	gofunc int  // where offsets of function data count from
+	// buckets is where the table is that leads from instructions to functions.
+	buckets int
 }
 
 type span struct{ start, end int }
@@ -28,7 +30,7 @@ const headerStart = "\xf1\xff\xff\xff\x00\x00\x01\x08"
 // Offsets in words of the header after its start, and of the module's data.
 const (
 	headerCount, headerNames, headerFiles, headerValues, headerFuncs = 0, 3, 4, 6, 7
-	moduleGofunc, moduleEnd                                          = 40, 41 // moduledata.gofunc and epclntab
+	moduleBuckets, moduleGofunc, moduleEnd                           = 19, 40, 41 // moduledata.findfunctab, gofunc and epclntab
 )
 
 // Offsets in a function's record, and its parts beyond it.
@@ -84,11 +86,15 @@ func findTables(memory []byte) (*tables, error) {
 	if t.gofunc = word(data, moduleGofunc); t.gofunc <= 0 || word(data, moduleEnd) <= t.funcs {
 		return nil, errors.New("the place of the functions' data is not as expected")
 	}
+	if t.buckets = word(data, moduleBuckets); t.buckets <= 0 || t.buckets+t.count*bucketsPerFunction*bucketBytes > len(memory) {
+		return nil, errors.New("the place of the table from instructions to functions is not as expected")
+	}
 	return t, nil
 }
 
-// clear overwrites with zeros what only stack traces read.
-func (t *tables) clear() error {
+// clear overwrites with zeros what only stack traces read, and what belongs to
+// functions that are gone.
+func (t *tables) clear(gone map[int]bool) error {
 	var kept, trees []int // offsets of values that stay; offsets of inlining trees
 	size := map[int]int{} // of the trees
 	keptData := map[int]bool{}
@@ -97,6 +103,10 @@ func (t *tables) clear() error {
 		f, err := t.function(i)
 		if err != nil {
 			return err
+		}
+		if gone[i] {
+			t.empty(f)
+			continue
 		}
 		t.put(f+funcName, names.add(t.name(t.get(f+funcName))))
 		for _, field := range []int{funcFile, funcLine, funcUnit, funcStartLine} {
@@ -144,6 +154,26 @@ func (t *tables) clear() error {
 	copy(t.memory[t.names.start:], names.text)
 	return t.clearValues(kept)
 }
+
+// empty clears the record of a function but for the place of its code.
+func (t *tables) empty(f int) {
+	values, data := t.get(f+funcValueCount), int(t.memory[f+funcDataCount])
+	for j := range values {
+		t.put(f+funcBytes+4*j, 0)
+	}
+	for j := range data {
+		t.put(f+funcBytes+4*values+4*j, none)
+	}
+	for _, field := range []int{funcName, funcStack, funcFile, funcLine, funcUnit, funcStartLine} {
+		t.put(f+field, 0)
+	}
+}
+
+// firstFunction is the number that Go's linker gives the first function of a module.
+const firstFunction = 0x1000
+
+// index is which of the module's own functions the i-th one of the table is.
+func (t *tables) index(i int) int { return t.get(t.funcs+8*i) - firstFunction }
 
 // inlinedCallBytes is the size of an entry of an inlining tree.
 const inlinedCallBytes = 16

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,11 +34,6 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no Node.js")
 	}
-	goroot, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	launcher := filepath.Join(strings.TrimSpace(string(goroot)), "lib/wasm/wasm_exec_node.js")
 	program, dir := build(t)
 	trimmed, err := Trim(program)
 	if err != nil {
@@ -48,7 +44,7 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(node, launcher, path).CombinedOutput()
+		out, err := exec.Command(node, launcher(t), path).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}
@@ -64,6 +60,46 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 	if !bytes.Contains(trimmed, []byte("reflect.makeFuncStub")) {
 		t.Error("a name that the runtime asks for is gone")
 	}
+}
+
+func TestTrimmedProgramsThatPanicStillSayWhyAndEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program for browsers")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no Node.js")
+	}
+	program, dir := build(t)
+	trimmed, err := Trim(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "panics.wasm")
+	if err := os.WriteFile(path, trimmed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for how, want := range map[string]string{
+		"panic":    "panic: on purpose",
+		"nil":      "panic: runtime error: invalid memory address or nil pointer dereference",
+		"map":      "panic: assignment to entry in nil map",
+		"deadlock": "fatal error: all goroutines are asleep - deadlock!",
+	} {
+		out, err := exec.Command(node, launcher(t), path, how).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v; it said\n%s", how, err, out)
+		}
+	}
+}
+
+func launcher(t *testing.T) string {
+	t.Helper()
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(goroot)), "lib/wasm/wasm_exec_node.js")
 }
 
 func TestWhatIsNoGoProgramIsRefused(t *testing.T) {

@@ -35,9 +35,10 @@ func main() {
 	flag.IntVar(&cfg.sandboxes, "sandboxes", 0, "processes in which each replica runs canisters")
 	flag.IntVar(&cfg.canisters, "canisters", 100, "counters that calls are spread over")
 	flag.IntVar(&cfg.clients, "clients", 192, "calls in flight when throughput is measured")
+	flag.BoolVar(&cfg.noisy, "noisy", false, "measure updates beside noisy canisters and nothing else")
 	flag.DurationVar(&cfg.each, "time", 10*time.Second, "how long to measure each figure")
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute+6*cfg.each)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute+20*cfg.each)
 	defer cancel()
 	if err := run(ctx, cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -48,6 +49,7 @@ func main() {
 type config struct {
 	program                              string
 	nodes, sandboxes, canisters, clients int
+	noisy                                bool
 	each                                 time.Duration
 }
 
@@ -75,6 +77,9 @@ func run(ctx context.Context, cfg config) (err error) {
 	if err := n.install(ctx, cfg.canisters); err != nil {
 		return err
 	}
+	if cfg.noisy {
+		return errors.Join(n.load(ctx, "one update at a time", 1, cfg.each, n.update), n.beside(ctx, cfg.each))
+	}
 	for _, m := range []struct {
 		name    string
 		clients int
@@ -90,29 +95,6 @@ func run(ctx context.Context, cfg config) (err error) {
 		}
 	}
 	return n.beside(ctx, cfg.each)
-}
-
-// beside measures updates while another canister is in the middle of one that takes all the
-// instructions that there are.
-func (n *network) beside(ctx context.Context, each time.Duration) error {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := n.client.Call(ctx, lightclient.Message{Canister: n.ids[0], Method: "spin"})
-		ended <- err
-	}()
-	others := n.ids[1:]
-	err := n.load(ctx, "one update at a time beside an endless one", 1, each, func(ctx context.Context, i int) error {
-		_, err := n.client.Call(ctx, lightclient.Message{Canister: others[i%len(others)], Method: "inc"})
-		return err
-	})
-	select {
-	case early := <-ended:
-		err = errors.Join(err, fmt.Errorf("the endless update ended before the measurement: %w", early))
-	default:
-	}
-	cancel()
-	return err
 }
 
 var (
@@ -168,39 +150,46 @@ func (n *network) stop() error {
 
 // install makes the counters.
 func (n *network) install(ctx context.Context, canisters int) error {
-	management := principal.ID{}
 	for range canisters {
-		arg, err := marshal.Encode(struct{}{})
+		id, err := n.create(ctx, canistertest.Counter())
 		if err != nil {
 			return err
 		}
-		reply, err := n.client.Call(ctx, lightclient.Message{
-			Canister: management, Method: "provisional_create_canister_with_cycles", Arg: arg, Effective: principal.Canister(0),
-		})
-		if err != nil {
-			return err
-		}
-		var created struct {
-			ID principal.ID `candid:"canister_id"`
-		}
-		if err := marshal.Decode(reply, &created); err != nil {
-			return err
-		}
-		arg, err = marshal.Encode(struct {
-			Mode     canistertest.Mode `candid:"mode"`
-			Canister principal.ID      `candid:"canister_id"`
-			Module   []byte            `candid:"wasm_module"`
-			Arg      []byte            `candid:"arg"`
-		}{canistertest.Mode{Install: true}, created.ID, canistertest.Counter(), nil})
-		if err != nil {
-			return err
-		}
-		if _, err := n.client.Call(ctx, lightclient.Message{Canister: management, Method: "install_code", Arg: arg, Effective: created.ID}); err != nil {
-			return err
-		}
-		n.ids = append(n.ids, created.ID)
+		n.ids = append(n.ids, id)
 	}
 	return nil
+}
+
+// create makes a canister of a module.
+func (n *network) create(ctx context.Context, module []byte) (id principal.ID, err error) {
+	management := principal.ID{}
+	arg, err := marshal.Encode(struct{}{})
+	if err != nil {
+		return id, err
+	}
+	reply, err := n.client.Call(ctx, lightclient.Message{
+		Canister: management, Method: "provisional_create_canister_with_cycles", Arg: arg, Effective: principal.Canister(0),
+	})
+	if err != nil {
+		return id, err
+	}
+	var created struct {
+		ID principal.ID `candid:"canister_id"`
+	}
+	if err := marshal.Decode(reply, &created); err != nil {
+		return id, err
+	}
+	arg, err = marshal.Encode(struct {
+		Mode     canistertest.Mode `candid:"mode"`
+		Canister principal.ID      `candid:"canister_id"`
+		Module   []byte            `candid:"wasm_module"`
+		Arg      []byte            `candid:"arg"`
+	}{canistertest.Mode{Install: true}, created.ID, module, nil})
+	if err != nil {
+		return id, err
+	}
+	_, err = n.client.Call(ctx, lightclient.Message{Canister: management, Method: "install_code", Arg: arg, Effective: created.ID})
+	return created.ID, err
 }
 
 func (n *network) update(ctx context.Context, i int) error {

@@ -6,32 +6,33 @@ import { PorticoError } from "./errors.ts";
 /** Where the light client comes from; what arrives must have the hash that this package was built with. */
 export type ProgramSource = URL | string | Response | BufferSource;
 
-/** The object that portico/lightclient/wasm makes for a connection. */
+/** What a connection does, as portico/lightclient/wasm numbers it. */
+export const op = { query: 0, call: 1, readState: 2, verifyCertificate: 3, verifyResponse: 4 } as const;
+
+/** A connection's part of the light client. */
 export interface Agent {
-  error?: string;
   sender: string;
-  query(m: object): Promise<Uint8Array<ArrayBuffer>>;
-  call(m: object): Promise<Uint8Array<ArrayBuffer>>;
-  readState(canister: string, paths: Uint8Array[][]): Promise<unknown>;
-  verifyCertificate(certificate: Uint8Array, canister: string, paths: Uint8Array[][]): Promise<unknown>;
-  verifyResponse(canister: string, request: object, response: object, at?: number): Promise<unknown>;
+  run(operation: number, canister: string, ...rest: unknown[]): Promise<unknown>;
 }
+
+type Connect = (...settings: unknown[]) => string | [sender: string, run: Agent["run"]];
 
 /** The running light client. */
 export interface Program {
-  connect(options: object): Agent;
+  connect: Connect;
   /** Is never done; fails once the program has ended. */
   ended: Promise<never>;
 }
 
 interface GoRuntime {
-  importObject: WebAssembly.Imports;
+  importObject: { gojs: Record<string, (sp: number) => void> };
+  _scheduledTimeouts: Map<number, { unref?(): void }>;
   run(instance: WebAssembly.Instance): Promise<void>;
 }
 
 type Scope = typeof globalThis & {
   Go: new () => GoRuntime;
-  portico?: { connect(options: object): Agent } | undefined;
+  portico?: { connect: Connect } | undefined;
   porticoReady?: (() => void) | undefined;
 };
 
@@ -62,6 +63,7 @@ async function start(source?: ProgramSource): Promise<Program> {
   const hash = Array.from(sum, (b) => b.toString(16).padStart(2, "0")).join("");
   if (hash !== LIGHT_CLIENT) throw new PorticoError("program", `the light client has the hash ${hash}; this package was built with ${LIGHT_CLIENT}`);
   const go = new scope.Go();
+  leaveTimers(go);
   const ready = new Promise<void>((resolve) => (scope.porticoReady = resolve));
   const ended = go.run(await WebAssembly.instantiate(await module, go.importObject)).then((): never => {
     throw new PorticoError("program", "the light client ended unexpectedly");
@@ -72,6 +74,16 @@ async function start(source?: ProgramSource): Promise<Program> {
   delete scope.portico;
   delete scope.porticoReady;
   return { connect, ended };
+}
+
+// Timers that are left over must not keep Node running; operations do that themselves.
+function leaveTimers(go: GoRuntime): void {
+  const { gojs } = go.importObject;
+  const schedule = gojs["runtime.scheduleTimeoutEvent"]!;
+  gojs["runtime.scheduleTimeoutEvent"] = (sp) => {
+    schedule(sp);
+    for (const timer of go._scheduledTimeouts.values()) timer.unref?.();
+  };
 }
 
 // Node alone reads files. An import would make bundlers look for them.

@@ -23,7 +23,7 @@ func main() {
 
 // write puts the generated files into a folder.
 func write(dir string) error {
-	for name, text := range map[string]string{"arith.go": arithmetic(), "arith2.go": arithmetic2(), "tables.go": tables()} {
+	for name, text := range map[string]string{"arith.go": arithmetic(), "arith2.go": arithmetic2(), "tables.go": tables(), "lines.go": lines()} {
 		src, err := format.Source([]byte(text))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -19,6 +19,9 @@ type node struct {
 }
 
 func main() {
+	if len(os.Args) > 1 {
+		end(os.Args[1])
+	}
 	var wg sync.WaitGroup
 	sums := make([]int, 8)
 	for i := range sums {
@@ -44,6 +47,22 @@ func main() {
 	words := []string{"b", "c", "a"}
 	sort.Slice(words, func(i, j int) bool { runtime.GC(); return words[i] < words[j] })
 	fmt.Println(words)
+}
+
+// end ends the program in a way that is not caught.
+func end(how string) {
+	switch how {
+	case "panic":
+		panic(errors.New("on purpose"))
+	case "nil":
+		var n *node
+		n.next = n
+	case "map":
+		var m map[string]int
+		m[how] = 1
+	case "deadlock":
+		select {}
+	}
 }
 
 // Length is called through reflection.
