@@ -3,6 +3,7 @@ package quick
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -162,6 +163,18 @@ func TestTheRestOfARequestThatHasBegunIsPassedOn(t *testing.T) {
 	}
 	if s.quick.Load() != 0 {
 		t.Error("answered twice")
+	}
+}
+
+func TestABodyThatLooksLikeARequestIsNone(t *testing.T) {
+	s, to := serving(t)
+	c, r := dial(t, to)
+	head := strings.Replace(post, "Content-Length: 5\r\n\r\nhello", fmt.Sprintf("Content-Length: %d\r\n\r\n", len(kept)), 1)
+	if got := exchange(t, c, r, other+head, 1); got[0] != "GET /other x " {
+		t.Errorf("%q", got)
+	}
+	if got := exchange(t, c, r, kept, 1); got[0] != "POST /kept x "+kept || s.quick.Load() != 0 {
+		t.Errorf("%q, %d quickly", got, s.quick.Load())
 	}
 }
 
