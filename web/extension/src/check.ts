@@ -76,7 +76,7 @@ export async function check(client: Client, site: Site, url: URL, range: string,
  * that the canister's certificate does not allow for, it does not hold, and the network is asked.
  */
 async function byItsOwnCertificate(client: Client, site: Site, url: URL, d: Delivered): Promise<Finding | undefined> {
-  if (!d.body || valueOf(d.headers, "content-encoding") || !valueOf(d.headers, "ic-certificate")) return undefined;
+  if (!client.verify || !d.body || valueOf(d.headers, "content-encoding") || !valueOf(d.headers, "ic-certificate")) return undefined;
   const request = { method: "GET", url: url.pathname + url.search, headers: [["host", url.host]], body: null };
   try {
     const { headers, report } = await client.verify(site.canister, request, d);

@@ -13,7 +13,8 @@ interface Agent {
 interface Program {
   configure(c: { rootKey: Uint8Array; host: string }): void;
   fetchAsset(r: AssetRequest): Promise<Asset>;
-  connect(o: { rootKey: Uint8Array; host: string }): Agent;
+  /** Only in programs that were built for the npm package. */
+  connect?(o: { rootKey: Uint8Array; host: string }): Agent;
 }
 
 /** A light client for one network, which asks one place. */
@@ -21,7 +22,7 @@ export interface Client {
   /** Asks the network for what a canister answers, and verifies it. */
   ask(r: AssetRequest): Promise<Asset>;
   /** Verifies an answer by the certificate that it carries. */
-  verify(canister: string, request: object, response: object): Promise<{ headers: Headers; report: Report }>;
+  verify?(canister: string, request: object, response: object): Promise<{ headers: Headers; report: Report }>;
 }
 
 const running = new Map<string, Promise<Client>>();
@@ -74,9 +75,9 @@ async function launch(rootKey: Uint8Array, host: string, ended: () => void): Pro
   await Promise.race([ready, end]);
   const program = scope.portico;
   program.configure({ rootKey, host });
-  const agent = program.connect({ rootKey, host });
+  const agent = program.connect?.({ rootKey, host });
   return {
     ask: (r) => Promise.race([program.fetchAsset(r), end]),
-    verify: (canister, request, response) => Promise.race([agent.verifyResponse(canister, request, response, undefined), end]),
+    ...(agent && { verify: (canister, request, response) => Promise.race([agent.verifyResponse(canister, request, response, undefined), end]) }),
   };
 }
