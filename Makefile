@@ -49,6 +49,10 @@ test: build worker sample chromium ## everything: packages, specification vector
 	$(GO) test ./...
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
+.PHONY: screenshots
+screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
+
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
 	$(GO) vet ./...
@@ -81,6 +85,7 @@ bench: build worker sample chromium bench-peers ## the figures in the README, be
 	$(GO) run ./gateway/bench
 	$(GO) run ./gateway/bench -load $(BIN) -sample $(SAMPLE)
 	$(NODE) web/e2e/bench-certificate.mjs
+	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
 

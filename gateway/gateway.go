@@ -26,6 +26,7 @@ import (
 	"portico/gateway/host"
 	"portico/gateway/limit"
 	"portico/gateway/metrics"
+	"portico/gateway/quick"
 	"portico/gateway/serve"
 	"portico/lightclient"
 	"portico/lightclient/asset"
@@ -83,7 +84,7 @@ type CustomDomains struct {
 // A Gateway is the handler of a gateway's requests. The connections to replicas close
 // by themselves when they are idle.
 type Gateway struct {
-	http.Handler
+	quick.Handler
 	domains []string
 	aliases host.Aliases
 	metrics *metrics.Metrics

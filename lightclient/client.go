@@ -128,7 +128,10 @@ const (
 // this client has started, and for caches on the way.
 const expiryStep = 10 * time.Second
 
-func (c *Client) expiry() time.Time { return c.now().Add(ingressExpiry).Truncate(expiryStep) }
+func (c *Client) expiry() time.Time {
+	ns := c.now().Add(ingressExpiry).UnixNano()
+	return time.Unix(0, ns-ns%int64(expiryStep))
+}
 
 // ReadState reads paths of the system state tree of the subnet that hosts a
 // canister. The certificate is verified for the canister.

@@ -55,6 +55,10 @@ func (c *Client) Remembered() []byte {
 	return b
 }
 
+// ExpectedKeys returns the keys that the next answers are likely to be signed by, 96
+// bytes each, for whoever prepares to verify them.
+func (c *Client) ExpectedKeys() [][]byte { return c.verifier.Keys() }
+
 // appendSorted appends the items in their order, so that the same things give the same
 // bytes. There are few of them.
 func appendSorted(b []byte, items []string) []byte {

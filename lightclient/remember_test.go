@@ -34,8 +34,15 @@ func TestARestartedClientKnowsDelegationsAndNodes(t *testing.T) {
 	}
 	asked := r.Count("read_state")
 	again, verified := restarted(r, r.Net.RootKey(), start.Add(time.Minute))
+	rootKey, subnetKey := r.Net.Root.Public(), r.Net.Subnet.Public()
+	if keys := again.ExpectedKeys(); len(keys) != 1 || !bytes.Equal(keys[0], rootKey) {
+		t.Errorf("a client that knows nothing expects signatures by %x", keys)
+	}
 	if err := again.Remember(kept); err != nil {
 		t.Fatal(err)
+	}
+	if keys := again.ExpectedKeys(); len(keys) != 1 || !bytes.Equal(keys[0], subnetKey) {
+		t.Errorf("a client that remembers a delegation expects signatures by %x", keys)
 	}
 	if _, err := again.Query(t.Context(), hello); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -260,7 +259,8 @@ func findNetwork(ctx context.Context, name, key string) (syncTarget, error) {
 		key = cmp.Or(key, found)
 	}
 	if t.url = strings.TrimSuffix(t.url, "/"); key != "" {
-		t.rootKey, err = parseRootKey(key)
+		trusted, err := readRootKey(key)
+		t.rootKey = trusted.der
 		return t, err
 	}
 	u, err := url.Parse(t.url)
@@ -302,20 +302,6 @@ func projectNetwork(name string) (address, rootKey string, err error) {
 			return "", "", fmt.Errorf("it is neither a URL nor %q, and no directory from here on up has %s", mainnetName, file)
 		}
 	}
-}
-
-func parseRootKey(text string) ([]byte, error) {
-	if key, err := hex.DecodeString(text); err == nil {
-		return key, nil
-	}
-	key, err := os.ReadFile(text)
-	if err != nil {
-		return nil, fmt.Errorf("--root-key is neither hexadecimal nor a file: %w", err)
-	}
-	if decoded, err := hex.DecodeString(strings.TrimSpace(string(key))); err == nil {
-		return decoded, nil
-	}
-	return key, nil
 }
 
 // statedRootKey asks a network on this machine for its key, which is new whenever such

@@ -20,6 +20,7 @@ import (
 	"portico/gateway/host"
 	"portico/lightclient/principal"
 	"portico/node/config"
+	"portico/node/registry"
 	"portico/node/types"
 
 	"golang.org/x/sync/errgroup"
@@ -187,10 +188,15 @@ func (n *network) up(ctx context.Context) (err error) {
 	for _, a := range r.addresses {
 		urls = append(urls, "http://"+a.api.address)
 	}
+	home := n.dashboard(r)
+	running.Go(func() error {
+		home.Run(ctx)
+		return nil
+	})
 	serving := make(chan error, 1)
 	go func() {
 		serving <- runGateway(ctx, gatewayConfig{
-			listener: gateway, replicas: urls, rootKey: r.rootKey, domains: n.domains, aliases: n.aliases(), workerDir: n.worker(),
+			listener: gateway, replicas: urls, rootKey: r.rootKey, domains: n.domains, aliases: n.aliases(), workerDir: n.worker(), home: home,
 			operation: n.operation(),
 		})
 	}()
@@ -209,6 +215,7 @@ func (n *network) up(ctx context.Context) (err error) {
 
 // replicas are the replicas of a network that runs.
 type replicas struct {
+	records   *registry.Records
 	rootKey   []byte
 	addresses []*addresses
 	nodes     []*supervised
@@ -237,7 +244,7 @@ func (n *network) prepare() (*replicas, error) {
 	if err != nil {
 		return nil, errors.Join(err, release(all))
 	}
-	r := &replicas{rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
+	r := &replicas{records: records, rootKey: key, addresses: all, ready: make(chan struct{}), lost: make(chan error, 1), conditions: make([]condition, len(all))}
 	for i, node := range records.Nodes {
 		if err := f.settings(i, records, all, n.sandboxes); err != nil {
 			return nil, errors.Join(err, release(all))

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 
 	"portico/gateway"
 	"portico/gateway/fetch"
+	"portico/gateway/front"
 	"portico/gateway/testsite"
 	"portico/lightclient"
 	"portico/lightclient/asset"
@@ -114,7 +116,9 @@ func listen(h http.Handler) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	go func() { _ = http.Serve(l, h) }()
+	go func() {
+		_ = front.Serve(context.Background(), front.Config{Handler: h, Listener: l, Log: slog.New(slog.DiscardHandler)})
+	}()
 	return "http://" + l.Addr().String(), nil
 }
 

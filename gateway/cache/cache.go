@@ -226,6 +226,16 @@ func (c *Cache) Get(ctx context.Context, key Key, header http.Header, src Source
 	}
 }
 
+// Kept reports whether Get would answer at once, with a body of at most maxBytes and
+// without asking anybody.
+func (c *Cache) Kept(key Key, header http.Header, maxBytes int) bool {
+	if len(header["Authorization"]) > 0 || key.Range != "" || asksAnew(header) {
+		return false
+	}
+	s, _ := c.find(key, header)
+	return s != nil && s.entry != nil && len(s.entry.Body) <= maxBytes && c.cfg.Now().Before(s.entry.expires)
+}
+
 // asksAnew reports whether a person has forced a reload. Lesser wishes do not
 // count, or whoever wants could make each request a question.
 func asksAnew(header http.Header) bool {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"portico/gateway/host"
+	"portico/gateway/quick"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -63,6 +64,9 @@ func Serve(ctx context.Context, cfg Config) error {
 	run, ctx := errgroup.WithContext(ctx)
 	listener := bounded(cfg.Listener, cfg.MaxConnections, cfg.MaxPerAddress)
 	if cfg.Certificates == nil {
+		if q, ok := cfg.Handler.(quick.Handler); ok {
+			listener = quick.Listener(listener, q)
+		}
 		until(ctx, run, main, func() error { return main.Serve(listener) })
 	} else {
 		main.TLSConfig = cfg.Certificates.config()

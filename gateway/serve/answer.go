@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portico/gateway/cache"
+	"portico/gateway/page"
 	"portico/lightclient"
 	"portico/lightclient/asset"
 )
@@ -20,12 +21,36 @@ func (x *exchange) cacheable() bool {
 	return (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) && !x.target.Raw && x.r.ContentLength == 0
 }
 
-// cached answers by the cache.
-func (x *exchange) cached() {
-	key := cache.Key{
+// maxQuickBytes bounds the bodies of answers that are there at once: what is longer
+// is no longer a matter of microseconds.
+const maxQuickBytes = 64 << 10
+
+// IsKept reports whether a request is one for a canister whose answer is there
+// already and short.
+func (h *handler) IsKept(r *http.Request) bool {
+	x := &exchange{handler: h, r: r}
+	var err error
+	if x.target, err = h.Resolver.Resolve(r.Host, r.URL, r.Referer()); err != nil || !x.target.Named || !x.cacheable() {
+		return false
+	}
+	path := r.URL.Path
+	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, page.Prefix) || h.Worker != nil && !x.target.Bare && acceptsHTML(r) {
+		return false
+	}
+	return h.Cache.Kept(x.key(), r.Header, maxQuickBytes)
+}
+
+// key is what the answer to the request is kept under, but for ranges.
+func (x *exchange) key() cache.Key {
+	return cache.Key{
 		Canister: x.target.Canister, Host: x.target.Host, URL: x.canisterURL(),
 		Accept: cache.ParseAccept(x.r.Header["Accept-Encoding"]),
 	}
+}
+
+// cached answers by the cache.
+func (x *exchange) cached() {
+	key := x.key()
 	if v := x.r.Header["Range"]; len(v) > 0 && x.r.Method == http.MethodGet {
 		key.Range = v[0]
 		if v := x.r.Header["If-Range"]; len(v) > 0 {
@@ -92,7 +117,10 @@ func (x *exchange) Prepare() func(ctx context.Context, hold func(bytes int) erro
 	canisters, canister := x.Canisters, x.target.Canister
 	return func(ctx context.Context, hold func(bytes int) error) (*lightclient.HTTPResponse, error) {
 		opt := lightclient.HTTPOptions{Hold: hold}
-		resp, err := canisters.HTTPRequest(ctx, canister, &req, opt)
+		ask := func(ctx context.Context, req *asset.Request, opt lightclient.HTTPOptions) (*lightclient.HTTPResponse, error) {
+			return canisters.HTTPRequest(ctx, canister, req, opt)
+		}
+		resp, err := partly(ctx, ask, &req, opt)
 		if err != nil || resp.Status != http.StatusPartialContent {
 			return resp, err
 		}

@@ -25,6 +25,7 @@ import (
 	"portico/gateway/host"
 	"portico/gateway/limit"
 	"portico/gateway/page"
+	"portico/gateway/quick"
 	"portico/lightclient"
 	"portico/lightclient/asset"
 	"portico/lightclient/principal"
@@ -72,7 +73,7 @@ type Denylist interface {
 }
 
 // New makes the handler.
-func New(d Deps) http.Handler {
+func New(d Deps) quick.Handler {
 	if d.Cache == nil {
 		d.Cache = cache.New(cache.Config{})
 	}

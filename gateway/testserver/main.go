@@ -13,7 +13,9 @@
 // POST /change?path=P replaces a page's body by the request's. GET /certificates?n=N gives N distinct
 // certificates in base64, each made by the root subnet alone and by another one
 // under a delegation, and the root key. GET /responses?n=N gives as many distinct responses
-// with such certificates.
+// with such certificates. On the bare domain is the start page of a network that is made
+// up: POST /network?away=N takes N of its replicas away, few=true its canisters; feed=off
+// ends its feed, feed=on begins another.
 package main
 
 import (
@@ -40,6 +42,7 @@ import (
 	"portico/lightclient/asset"
 	"portico/lightclient/fakenet"
 	"portico/lightclient/principal"
+	"portico/web/dashboard"
 )
 
 func main() {
@@ -53,7 +56,7 @@ func run() error {
 	if len(os.Args) != 2 {
 		return fmt.Errorf("usage: testserver FOLDER")
 	}
-	b := &bench{worker: os.DirFS(os.Args[1])}
+	b := &bench{worker: os.DirFS(os.Args[1]), network: &demo{}}
 	if err := b.setUp("test"); err != nil {
 		return err
 	}
@@ -61,6 +64,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	b.startFeed()
 	go func() { _ = http.Serve(front, b.handler()) }()
 	site := b.site.Load()
 	err = json.NewEncoder(os.Stdout).Encode(map[string]any{
@@ -84,6 +88,9 @@ type bench struct {
 	ahead   atomic.Int64 // of the replica's clock, nanoseconds
 	down    atomic.Bool
 	queries atomic.Int64
+	network *demo
+	home    atomic.Pointer[dashboard.Dashboard]
+	stop    func() // ends the feed of home
 }
 
 // flip says where the replica lies.
@@ -118,6 +125,7 @@ func (b *bench) setUp(seed string) error {
 		Replicas: []string{"http://" + replica.Addr().String()},
 		RootKey:  site.RootKey(),
 		Worker:   b.worker,
+		Home:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.home.Load().ServeHTTP(w, r) }),
 	})
 	if err != nil {
 		return err
@@ -144,6 +152,7 @@ func (b *bench) handler() http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
+	mux.HandleFunc("POST /network", b.steerNetwork)
 	mux.HandleFunc("POST /clock", func(_ http.ResponseWriter, r *http.Request) {
 		minutes, _ := strconv.Atoi(r.URL.Query().Get("minutes"))
 		b.ahead.Store(int64(time.Duration(minutes) * time.Minute))
@@ -209,13 +218,17 @@ func pages() map[string]testsite.Page {
 		return append([]asset.Header{{Name: "content-type", Value: k}}, more...)
 	}
 	const index = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Sample</title><link rel="stylesheet" href="/style.css">
+<html lang="en"><meta charset="utf-8"><title>Sample</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
 <h1>A certified page</h1><p id="counter"></p><p id="large"></p><script src="/script.js"></script>`
 	const script = `(async () => {
   document.querySelector('#counter').textContent = await (await fetch('/counter', {method: 'POST', body: 'x'})).text();
   document.querySelector('#large').textContent = (await (await fetch('/large')).arrayBuffer()).byteLength;
 })();`
+	const panel = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>With a panel</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
+<main><h1>A page with a panel</h1><p>It has a button in its corner.</p></main><script src="/_portico/panel.js" defer></script>`
 	return map[string]testsite.Page{
+		"/panel":     {Headers: kind("text/html"), Body: []byte(panel)},
 		"/":          {Headers: kind("text/html", asset.Header{Name: "x-motto", Value: "certified too"}, asset.Header{Name: "set-cookie", Value: "flavour=plain; Path=/; SameSite=Lax"}), Body: []byte(index)},
 		"/style.css": {Headers: kind("text/css"), Body: []byte("h1 { color: rgb(1, 2, 3) }")},
 		"/script.js": {Headers: kind("text/javascript"), Body: []byte(script)},

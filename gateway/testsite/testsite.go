@@ -52,7 +52,8 @@ type Site struct {
 // which the body is streamed; Piece, if not 0, that of the pieces that are certified
 // each for itself, for requests with a range from the beginning of one on. A long page gives
 // nothing but such pieces, whatever the request. An open
-// page is one that the canister certifies not to certify. Status is 200 if it is 0.
+// page is one that the canister certifies not to certify. Status is
+// 200 if it is 0.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
@@ -162,11 +163,10 @@ func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
 		pages = s.NeighbourPages
 	}
 	p, ok := pages[path]
-	place, status := asset.Exact(path), 200
+	place, status := asset.Exact(path), cmp.Or(p.Status, 200)
 	if !ok {
 		p, status, place = notFound(), 404, asset.Wildcard("")
 	}
-	status = cmp.Or(p.Status, status)
 	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
 	tree := s.tree(canister, pages)
 	var c asset.Certified

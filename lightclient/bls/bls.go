@@ -108,6 +108,10 @@ func (v *Verifier) Warm() {
 	curve.HashToG1(nil, DST)
 }
 
+// Prepare makes a key known whose signatures are expected. A malformed key is
+// refused when it is used.
+func (v *Verifier) Prepare(pk []byte) { _, _ = v.prepare(pk) }
+
 // prepare returns the lines of a key. Keys that were not used while maxKeys others
 // came are forgotten.
 func (v *Verifier) prepare(pk []byte) (*curve.Lines, error) {

@@ -3,6 +3,8 @@ package certificate
 import (
 	"bytes"
 	"time"
+
+	"portico/lightclient/bls"
 )
 
 // MaxRemembered is how long the check of a delegation's signature counts elsewhere.
@@ -22,6 +24,23 @@ func (v *Verifier) Delegations() []Checked {
 	var out []Checked
 	for _, d := range v.delegations.all() {
 		out = append(out, Checked{Delegation{Subnet: d.subnet, Certificate: d.certificate}, d.checked})
+	}
+	return out
+}
+
+// Keys returns the keys that the next certificates are likely to be signed by, 96 bytes
+// each: those of the delegations that v knows or, if it knows none, the root key.
+func (v *Verifier) Keys() [][]byte {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var out [][]byte
+	for _, d := range v.delegations.all() {
+		out = append(out, d.key)
+	}
+	if out == nil {
+		if key, err := bls.FromDER(v.RootKey); err == nil {
+			out = append(out, key)
+		}
 	}
 	return out
 }

@@ -1,15 +1,15 @@
+//go:build package
+
 package main
 
 import (
 	"context"
 	"errors"
-	"strings"
 	"syscall/js"
 	"time"
 
 	"portico/lightclient"
 	"portico/lightclient/asset"
-	"portico/lightclient/bls"
 	"portico/lightclient/certificate"
 	"portico/lightclient/envelope"
 	"portico/lightclient/hashtree"
@@ -27,12 +27,17 @@ type agent struct {
 	timeout  time.Duration
 }
 
+// more are the functions that the TypeScript package needs beyond those of browsers'
+// workers. Its program is built with the tag "package", so that workers load less.
+func more() map[string]func(js.Value, []js.Value) any {
+	return map[string]func(js.Value, []js.Value) any{"connect": connect}
+}
+
 // connect takes a host, the root key, a timeout in milliseconds, and of an identity
 // the public key, the function that signs, the owner of delegations, and these; null
 // without. It returns the sender and a function that runs operations, or an error.
 func connect(_ js.Value, args []js.Value) any {
 	a := &agent{timeout: time.Duration(args[2].Int()) * time.Millisecond, identity: envelope.Anonymous{}}
-	rootKey := bytesOf(args[1])
 	if !args[3].IsNull() {
 		s := signer{publicKey: bytesOf(args[3]), sign: args[4]}
 		owner := s.publicKey
@@ -45,12 +50,7 @@ func connect(_ js.Value, args []js.Value) any {
 		}
 		a.identity = envelope.Delegated{PublicKey: owner, Chain: chain, Signer: s}
 	}
-	verify := bls.NewVerifier().Verify
-	a.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
-	a.client = lightclient.New(lightclient.Config{
-		Transport: &transport{origin: args[0].String()}, RootKey: rootKey, BLS: verify,
-		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode, Identity: a.identity,
-	})
+	a.client, a.verifier, _ = newClient(args[0].String(), bytesOf(args[1]), a.identity)
 	return []any{a.identity.Sender().String(), js.FuncOf(a.run)}
 }
 
@@ -75,6 +75,19 @@ func (a *agent) run(_ js.Value, args []js.Value) any {
 		}
 		return v, nil
 	})
+}
+
+// failure is what promises are rejected with: the check that failed, as the
+// TypeScript package lists them, a message, the HTTP status or 0, and of rejects the
+// code or 0, message, error code and whether they are certified.
+func failure(err error) any {
+	out := []any{checkOf(err), err.Error(), 0, 0, "", "", false}
+	if r, ok := errors.AsType[*lightclient.Reject](err); ok {
+		out[3], out[4], out[5], out[6] = int(r.Code), r.Message, r.ErrorCode, r.Certified
+	} else if s, ok := errors.AsType[*lightclient.StatusError](err); ok {
+		out[2] = s.Status
+	}
+	return out
 }
 
 func (a *agent) do(ctx context.Context, args []js.Value) (any, error) {
@@ -129,52 +142,14 @@ func (a *agent) send(ctx context.Context, canister principal.ID, args []js.Value
 }
 
 // verifyResponse takes a request, the status, headers and body of its response, and
-// when that must have been recent, in milliseconds since 1970: null for now, 0 for the time
-// that the certificate itself names, whose age is then the caller's affair.
+// the time for verifyAt.
 func (a *agent) verifyResponse(ctx context.Context, canister principal.ID, args []js.Value) (any, error) {
-	resp := &asset.Response{Status: uint16(args[3].Int()), Headers: headerList(args[4]), Body: bytesOf(args[5])}
-	h := hashBody(resp.Body)
-	resp.BodyHash = &h
-	now := time.Now()
-	if at := args[6]; !at.IsNull() {
-		if now = time.UnixMilli(int64(at.Float())); at.Float() == 0 {
-			var err error
-			if now, err = timeOfResponse(resp); err != nil {
-				return nil, err
-			}
-		}
-	}
-	v := &asset.Verifier{Certificates: a.verifier, Decode: decode, AllowVersion1: func(canister principal.ID) error {
-		cert, err := a.client.ReadState(ctx, canister, asset.VersionsPath(canister))
-		if err != nil {
-			return err
-		}
-		return asset.OffersOnlyVersion1(cert, canister)
-	}}
-	verified, err := v.Verify(canister, requestOf(args[2]), resp, now)
+	resp := &asset.Response{Status: uint16(args[3].Int()), Headers: headersFrom(args[4]), Body: bytesOf(args[5])}
+	verified, err := verifyAt(ctx, a.client, a.verifier, canister, requestOf(args[2]), resp, args[6])
 	if err != nil {
 		return nil, err
 	}
 	return []any{headersOf(verified.Headers), reportOf(&verified.Report)}, nil
-}
-
-// timeOfResponse is the time of the certificate in a response, unverified.
-func timeOfResponse(resp *asset.Response) (time.Time, error) {
-	for _, h := range resp.Headers {
-		if !strings.EqualFold(h.Name, asset.CertificateHeader) {
-			continue
-		}
-		c, err := asset.ParseCertification(h.Value)
-		if err != nil {
-			return time.Time{}, err
-		}
-		cert, err := certificate.Parse(c.Certificate)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return cert.Time()
-	}
-	return time.Time{}, &asset.Error{Reason: asset.ReasonMissing}
 }
 
 func pathsOf(v js.Value) []hashtree.Path {

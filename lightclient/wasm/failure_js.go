@@ -15,19 +15,6 @@ type argumentError struct{ Err error }
 // Error gives what is wrong with the argument.
 func (e *argumentError) Error() string { return e.Err.Error() }
 
-// failure is what promises are rejected with: the check that failed, as the
-// TypeScript package lists them, a message, the HTTP status or 0, and of rejects the
-// code or 0, message, error code and whether they are certified.
-func failure(err error) any {
-	out := []any{checkOf(err), err.Error(), 0, 0, "", "", false}
-	if r, ok := errors.AsType[*lightclient.Reject](err); ok {
-		out[3], out[4], out[5], out[6] = int(r.Code), r.Message, r.ErrorCode, r.Certified
-	} else if s, ok := errors.AsType[*lightclient.StatusError](err); ok {
-		out[2] = s.Status
-	}
-	return out
-}
-
 // checkOf names the check that failed. What is more particular comes first:
 // verification errors wrap those of certificates.
 func checkOf(err error) string {
@@ -55,7 +42,7 @@ func checkOf(err error) string {
 	if is[*lightclient.VerificationError](err) {
 		return "signature"
 	}
-	return "format"
+	return "malformed"
 }
 
 func is[E error](err error) bool {
@@ -68,13 +55,10 @@ func responseCheck(err *asset.Error) string {
 	if check := certificateCheck(err); check != "" {
 		return check
 	}
-	return [...]string{
-		asset.ReasonMissing: "missing", asset.ReasonMalformed: "format", asset.ReasonVersion: "version",
-		asset.ReasonDowngrade: "version", asset.ReasonSignature: "signature", asset.ReasonTime: "time",
-		asset.ReasonRange: "range", asset.ReasonTree: "tree", asset.ReasonPath: "path",
-		asset.ReasonExpression: "expression", asset.ReasonRequest: "request", asset.ReasonStatus: "status code",
-		asset.ReasonHeaders: "headers", asset.ReasonBody: "body", asset.ReasonResponse: "response",
-	}[err.Reason]
+	if err.Reason == asset.ReasonStatus {
+		return "status code" // status is that of the network's refusal
+	}
+	return err.Reason.Check()
 }
 
 // certificateCheck names the check that a certificate failed, or is "".
@@ -90,7 +74,7 @@ func certificateCheck(err error) string {
 	case signed:
 		return "signature"
 	case is[*certificate.FormatError](err):
-		return "format"
+		return "malformed"
 	default:
 		return ""
 	}

@@ -10,22 +10,21 @@
 //	fetchAsset({canister, method, url, headers: [[name, value]…], body: Uint8Array,
 //	    early?: {body: Uint8Array, answer: Promise<{status, body: Uint8Array}>}}): Promise
 //	    {status, headers, body: Uint8Array, next?: () => Promise<Uint8Array | null>, report}
-//	    or a rejection with {status, title, text, next, check, reason, retry, failed}; failed as in checkOf
-//	verifyResponse({canister, method, url, headers, body}, {status, headers, body: Uint8Array}): Promise
-//	    {headers, report}, or a rejection as that of fetchAsset: checks a response that came some other way
+//	    or a rejection with {status, title, text, next, check, reason, retry, failed}
+//	verifyResponse({canister, method, url, headers, body}, {status, headers, body: Uint8Array}, at?: number): Promise
+//	    {headers, report}, or a rejection as that of fetchAsset: checks a response that came some other way,
+//	    now or as of another time, as verifyAt has it
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
 //	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
 //	remember(bytes: Uint8Array): string   takes over what remembered returned; an error, or ""
 //	stats(): {requests, refused}
-//	connect({host, rootKey, identity?, timeoutMs?})   a connection of its own, for the package of web/ts/client
+//	connect(…)   with the build tag "package": a connection of its own, for the package of web/ts/client
 //
 // Requests go through the browser's fetch. Whatever is returned was verified
 // under the root key of the last configure.
 //
-// Check names the check of a response's certification that failed: missing,
-// malformed, version, downgrade, signature, time, range, tree, path, expression, request,
-// status, headers, body, or response where it cannot be told which part was changed.
+// Failed names the check that failed, as the type Check of web/ts/client lists them.
 //
 // A worker that is ended and started again loses what it knows. It calls remembered
 // after a request, keeps the bytes in CacheStorage if they differ from those it kept,
@@ -47,6 +46,7 @@ import (
 	"portico/lightclient/asset"
 	"portico/lightclient/bls"
 	"portico/lightclient/certificate"
+	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
 	"portico/lightclient/problem"
 	"portico/lightclient/reason"
@@ -54,17 +54,20 @@ import (
 
 func main() {
 	c := &client{}
-	js.Global().Set("portico", map[string]any{
-		"configure":         js.FuncOf(c.configure),
-		"fetchAsset":        js.FuncOf(c.fetchAsset),
-		"verifyResponse":    js.FuncOf(c.verifyResponse),
-		"isPrincipal":       js.FuncOf(isPrincipal),
-		"verifyCertificate": js.FuncOf(c.verifyCertificate),
-		"remembered":        js.FuncOf(c.remembered),
-		"remember":          js.FuncOf(c.remember),
-		"stats":             js.FuncOf(c.stats),
-		"connect":           js.FuncOf(connect),
-	})
+	portico := object(
+		"configure", js.FuncOf(c.configure),
+		"fetchAsset", js.FuncOf(c.fetchAsset),
+		"verifyResponse", js.FuncOf(c.verifyResponse),
+		"isPrincipal", js.FuncOf(isPrincipal),
+		"verifyCertificate", js.FuncOf(c.verifyCertificate),
+		"remembered", js.FuncOf(c.remembered),
+		"remember", js.FuncOf(c.remember),
+		"stats", js.FuncOf(c.stats),
+	)
+	for name, f := range more() {
+		portico.Set(name, js.FuncOf(f))
+	}
+	js.Global().Set("portico", portico)
 	js.Global().Call("porticoReady")
 	select {}
 }
@@ -80,17 +83,25 @@ type client struct {
 }
 
 func (c *client) configure(_ js.Value, args []js.Value) any {
-	rootKey := bytesOf(args[0].Get("rootKey"))
+	c.client, c.verifier, c.warm = newClient(args[0].Get("host").String(), bytesOf(args[0].Get("rootKey")), nil)
+	return nil
+}
+
+// newClient makes a client, the verifier of certificates under the same key, and the
+// function that prepares it.
+func newClient(host string, rootKey []byte, as envelope.Identity) (*lightclient.Client, *certificate.Verifier, func()) {
 	verifier := bls.NewVerifier()
-	verify := verifier.Verify
-	t := &transport{origin: args[0].Get("host").String()}
-	c.client = lightclient.New(lightclient.Config{
-		Transport: t, RootKey: rootKey, BLS: verify,
+	client := lightclient.New(lightclient.Config{
+		Transport: &transport{origin: host}, RootKey: rootKey, BLS: verifier.Verify, Identity: as,
 		Ed25519: verifyEd25519, Rand: random{}, SHA256: hashBody, Decode: decode,
 	})
-	c.verifier = &certificate.Verifier{RootKey: rootKey, BLS: verify}
-	c.warm = verifier.Warm
-	return nil
+	warm := func() {
+		verifier.Warm()
+		for _, key := range client.ExpectedKeys() {
+			verifier.Prepare(key)
+		}
+	}
+	return client, &certificate.Verifier{RootKey: rootKey, BLS: verifier.Verify}, warm
 }
 
 func (c *client) remembered(js.Value, []js.Value) any {
@@ -111,7 +122,7 @@ func (c *client) remember(_ js.Value, args []js.Value) any {
 }
 
 func (c *client) stats(js.Value, []js.Value) any {
-	return map[string]any{"requests": c.requests, "refused": c.refused}
+	return object("requests", c.requests, "refused", c.refused)
 }
 
 func isPrincipal(_ js.Value, args []js.Value) any {
@@ -151,17 +162,18 @@ func (c *client) fetchAsset(_ js.Value, args []js.Value) any {
 	})
 }
 
-func rejection(err error) map[string]any {
+func rejection(err error) any {
 	p := problem.Of(err)
-	return map[string]any{
-		"status": p.Status, "title": p.Title, "text": p.Text, "next": p.Next, "check": p.Check,
-		"reason": p.Reason, "retry": p.Retry, "failed": checkOf(err),
-	}
+	return object("status", p.Status, "title", p.Title, "text", p.Text, "next", p.Next, "check", p.Check, "reason", p.Reason, "retry", p.Retry, "failed", checkOf(err))
 }
 
 func (c *client) verifyResponse(_ js.Value, args []js.Value) any {
 	return promise(func() (any, any) {
-		out, err := c.verify(args[0], args[1])
+		at := js.Null()
+		if len(args) > 2 {
+			at = args[2]
+		}
+		out, err := c.verify(args[0], args[1], at)
 		if err != nil {
 			return nil, rejection(err)
 		}
@@ -169,7 +181,7 @@ func (c *client) verifyResponse(_ js.Value, args []js.Value) any {
 	})
 }
 
-func (c *client) verify(request, response js.Value) (map[string]any, error) {
+func (c *client) verify(request, response, at js.Value) (any, error) {
 	if c.client == nil {
 		return nil, errUnconfigured
 	}
@@ -179,19 +191,19 @@ func (c *client) verify(request, response js.Value) (map[string]any, error) {
 	}
 	resp := &asset.Response{
 		Status:  uint16(response.Get("status").Int()),
-		Headers: headerList(response.Get("headers")),
+		Headers: headersFrom(response.Get("headers")),
 		Body:    bytesOf(response.Get("body")),
 	}
 	ctx := newContext(requestTimeout)
 	defer ctx.cancel()
-	verified, err := c.client.VerifyResponse(ctx, id, requestOf(request), resp)
+	verified, err := verifyAt(ctx, c.client, c.verifier, id, requestOf(request), resp, at)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"headers": headersOf(verified.Headers), "report": reportOf(&verified.Report)}, nil
+	return object("headers", headersOf(verified.Headers), "report", reportOf(&verified.Report)), nil
 }
 
-func (c *client) fetch(request js.Value) (map[string]any, error) {
+func (c *client) fetch(request js.Value) (any, error) {
 	if c.client == nil {
 		return nil, errUnconfigured
 	}
@@ -200,12 +212,12 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 		return nil, err
 	}
 	ctx := newContext(requestTimeout)
+	ctx.early = earlyOf(request)
 	if c.warm != nil {
 		// It runs when the first request is on its way to the network.
 		go c.warm()
 		c.warm = nil
 	}
-	ctx.early = earlyOf(request)
 	started := time.Now()
 	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
 	if err != nil {
@@ -213,30 +225,25 @@ func (c *client) fetch(request js.Value) (map[string]any, error) {
 		return nil, err
 	}
 	report := reportOf(&resp.Report)
-	report["totalMs"] = milliseconds(time.Since(started))
-	report["networkMs"] = milliseconds(ctx.waited)
-	out := map[string]any{
-		"status":  int(resp.Status),
-		"headers": headersOf(resp.Headers),
-		"body":    bytesTo(resp.Body),
-		"report":  report,
-	}
+	report.Set("totalMs", milliseconds(time.Since(started)))
+	report.Set("networkMs", milliseconds(ctx.waited))
+	out := object("status", int(resp.Status), "headers", headersOf(resp.Headers), "body", bytesTo(resp.Body), "report", report)
 	if resp.Next == nil {
 		ctx.cancel()
 		return out, nil
 	}
-	out["next"] = next(ctx, resp.Next)
+	out.Set("next", next(ctx, resp.Next))
 	return out, nil
 }
 
 func requestOf(v js.Value) *asset.Request {
 	return &asset.Request{
 		Method: v.Get("method").String(), URL: v.Get("url").String(),
-		Headers: headerList(v.Get("headers")), Body: bytesOf(v.Get("body")),
+		Headers: headersFrom(v.Get("headers")), Body: bytesOf(v.Get("body")),
 	}
 }
 
-func headerList(v js.Value) []asset.Header {
+func headersFrom(v js.Value) []asset.Header {
 	out := make([]asset.Header, v.Length())
 	for i := range out {
 		h := v.Index(i)
@@ -254,23 +261,25 @@ func headersOf(headers []asset.Header) []any {
 }
 
 // reportOf is the report in the form that the verification page shows.
-func reportOf(r *asset.Report) map[string]any {
-	out := map[string]any{
-		"canister":         r.Canister.String(),
-		"rootKey":          reason.Hex(r.RootKey),
-		"version":          r.Version,
-		"certified":        r.Scope != asset.ScopeNothing,
-		"scope":            r.Scope.String(),
-		"exprPath":         list(r.ExprPath),
-		"expression":       r.Expression,
-		"certifiedHeaders": list(r.CertifiedHeaders),
-		"droppedHeaders":   list(r.DroppedHeaders),
-	}
+func reportOf(r *asset.Report) js.Value {
+	out := object("canister", r.Canister.String(), "rootKey", reason.Hex(r.RootKey), "version", r.Version,
+		"certified", r.Scope != asset.ScopeNothing, "scope", r.Scope.String(), "exprPath", list(r.ExprPath), "expression", r.Expression,
+		"certifiedHeaders", list(r.CertifiedHeaders), "droppedHeaders", list(r.DroppedHeaders))
 	if r.Scope != asset.ScopeNothing {
-		out["subnet"] = r.Subnet.String()
-		out["time"] = r.Time.UnixMilli()
+		out.Set("subnet", r.Subnet.String())
+		out.Set("time", r.Time.UnixMilli())
 	}
 	return out
+}
+
+// object makes a JavaScript object of names and values in turn. A map literal would
+// cost several times the bytes of the program.
+func object(pairs ...any) js.Value {
+	o := js.Global().Get("Object").New()
+	for i := 0; i < len(pairs); i += 2 {
+		o.Set(pairs[i].(string), pairs[i+1])
+	}
+	return o
 }
 
 func list(items []string) []any {

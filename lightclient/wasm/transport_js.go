@@ -39,15 +39,10 @@ func (t *transport) Post(ctx context.Context, path string, body []byte) (status 
 		case <-over:
 		}
 	}()
-	resp, err := await(js.Global().Call("fetch", t.origin+path, map[string]any{
-		"method":      "POST",
-		"headers":     map[string]any{"content-type": "application/cbor"},
-		"body":        bytesTo(body),
-		"signal":      abort.Get("signal"),
-		"credentials": "omit",
-		"redirect":    "error",
-		"cache":       "no-store",
-	}))
+	resp, err := await(js.Global().Call("fetch", t.origin+path, object(
+		"method", "POST", "headers", object("content-type", "application/cbor"), "body", bytesTo(body),
+		"signal", abort.Get("signal"), "credentials", "omit", "redirect", "error", "cache", "no-store",
+	)))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -83,7 +83,7 @@ describe("@portico/client and a network of replicas", () => {
     assert.ok(Math.abs(await client.verifyCertifiedData(certificate, certified, data(value)) - Date.now()) < 60_000);
     await fails("tree", client.verifyCertifiedData(certificate, certified, data(value + 1n)));
     await fails("tree", client.verifyCertifiedData(certificate, counter, data(value)));
-    await fails("format", client.verifyCertifiedData(certificate.slice(0, -1), certified, data(value)));
+    await fails("malformed", client.verifyCertifiedData(certificate.slice(0, -1), certified, data(value)));
     const flipped = certificate.slice();
     flipped[flipped.length - 1] ^= 1;
     await fails("signature", client.verifyCertifiedData(flipped, certified, data(value)));

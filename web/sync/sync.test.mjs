@@ -49,7 +49,7 @@ describe('portico assets sync', () => {
     await mkdir(path.join(site, '.well-known'));
     await writeFile(path.join(site, 'index.html'), `<h1>home</h1>${' '.repeat(5000)}`);
     await writeFile(path.join(site, 'code', 'main.js'), 'export const x = 1;\n'.repeat(500));
-    await writeFile(path.join(site, 'film.mp4'), randomBytes(4_000_000));
+    await writeFile(path.join(site, 'film.mp4'), randomBytes(6_000_000));
     await writeFile(path.join(site, '.well-known', 'ic-domains'), 'example.org\n');
     await writeFile(path.join(site, '.ic-assets.json5'), `[{ match: "**/*", security_policy: "standard", disable_security_policy_warning: true },
       { match: "**/*.js", headers: { "x-kind": "script" }, cache: { max_age: 3600 } }]`);
@@ -78,7 +78,7 @@ describe('portico assets sync', () => {
   test('a directory is uploaded and served with its headers', async () => {
     const { code, out, err } = await sync(keyFile);
     assert.equal(code, 0, err);
-    assert.match(out, /^create   \/film\.mp4 \(4\.0 MB\)$/m);
+    assert.match(out, /^create   \/film\.mp4 \(6\.0 MB\)$/m);
     assert.match(out, /4 changed, 0 as they were/);
     const page = await get('/');
     assert.equal(page.status, 200);
@@ -92,6 +92,13 @@ describe('portico assets sync', () => {
     const film = await get('/film.mp4');
     assert.equal(film.status, 200);
     assert.ok(film.body.equals(await readFile(path.join(site, 'film.mp4'))));
+    for (const [first, last] of [[0, 99], [5_000_000, 5_000_099], [1_900_000, 1_900_000], [1_899_990, 1_900_010]]) {
+      const part = await get('/film.mp4', { range: `bytes=${first}-${last}` });
+      assert.equal(part.status, 206);
+      const span = part.headers['content-range'].match(/^bytes (\d+)-(\d+)\/6000000$/).slice(1).map(Number);
+      assert.equal(span[0], first);
+      assert.ok(span[1] <= last && part.body.equals(film.body.subarray(first, span[1] + 1)), `${span}`);
+    }
     assert.equal((await get('/.well-known/ic-domains')).body.toString(), 'example.org\n');
   });
 

@@ -3,7 +3,7 @@
 //
 //   node web/ts/build.mjs [--quick] [--root-key HEX] [folder]        (default: bin/worker)
 //
-// The folder then has sw.js, page.js, client.wasm and client.wasm.br, and in package/
+// The folder then has sw.js, page.js, panel.js, network.js, client.wasm and client.wasm.br, and in package/
 // the npm package of web/ts/client. Worker and package carry the hash of client.wasm
 // and run no other; with --root-key the worker believes no other network either.
 //
@@ -32,11 +32,14 @@ const wasm = join(out, "client.wasm");
 const built = join(out, "built.wasm");
 const go = (args, env = {}) =>
   execFileSync("go", args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "inherit", "inherit"] });
+function lightClient(file, ...tags) {
+  go(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", ...tags, "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
+  go(["run", "portico/lightclient/wasm/trim", built, file]);
+  rmSync(built);
+  return readFileSync(file);
+}
 const before = existsSync(wasm) ? readFileSync(wasm) : undefined;
-go(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", built, "portico/lightclient/wasm"], { GOOS: "js", GOARCH: "wasm" });
-go(["run", "portico/lightclient/wasm/trim", built, wasm]);
-rmSync(built);
-const plain = readFileSync(wasm);
+const plain = lightClient(wasm);
 
 // The scripts come after the light client, whose hash they carry.
 const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
@@ -55,20 +58,26 @@ const common = {
   legalComments: "none",
   loader: { ".css": "text" },
   plugins: [glue],
-  define: {
-    LIGHT_CLIENT: JSON.stringify(createHash("sha256").update(plain).digest("hex")),
-    ROOT_KEY: JSON.stringify(flags["root-key"].toLowerCase()),
-  },
   absWorkingDir: here,
   logLevel: "warning",
 };
-await build({ ...common, format: "iife", entryPoints: ["worker/sw.ts"], outfile: join(out, "sw.js") });
-await build({ ...common, format: "iife", entryPoints: ["page/page.ts"], outfile: join(out, "page.js") });
+const sha256 = (bytes) => JSON.stringify(createHash("sha256").update(bytes).digest("hex"));
+await build({
+  ...common,
+  format: "iife",
+  entryPoints: ["worker/sw.ts"],
+  outfile: join(out, "sw.js"),
+  define: { LIGHT_CLIENT: sha256(plain), ROOT_KEY: JSON.stringify(flags["root-key"].toLowerCase()) },
+});
+for (const page of ["page", "panel", "network"]) {
+  await build({ ...common, format: "iife", entryPoints: [`page/${page}.ts`], outfile: join(out, `${page}.js`) });
+}
 
-// The package, with its types.
+// The package, with its types and a light client that can do more.
 const pack = join(out, "package");
 mkdirSync(pack, { recursive: true });
-await build({ ...common, format: "esm", minify: false, entryPoints: ["client/index.ts"], outfile: join(pack, "index.js") });
+const program = lightClient(join(pack, "client.wasm"), "-tags", "package");
+await build({ ...common, format: "esm", minify: false, entryPoints: ["client/index.ts"], outfile: join(pack, "index.js"), define: { LIGHT_CLIENT: sha256(program) } });
 execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "client", "--noEmit", "false", "--emitDeclarationOnly", "--outDir", join(pack, "types")], {
   cwd: here,
   stdio: ["ignore", "inherit", "inherit"],
@@ -80,7 +89,6 @@ for (const name of readdirSync(join(pack, "types"), { recursive: true })) {
   writeFileSync(file, readFileSync(file, "utf8").replace(/^import "wasm_exec";\n/m, "").replaceAll(/(from|import\() ?"(\.[^"]*)\.ts"/g, '$1 "$2.js"'));
 }
 for (const name of ["package.json", "README.md"]) copyFileSync(join(here, "client", name), join(pack, name));
-copyFileSync(wasm, join(pack, "client.wasm"));
 
 // The best compression takes half a minute, a quick one is enough for tests.
 const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN, BROTLI_PARAM_SIZE_HINT } = constants;

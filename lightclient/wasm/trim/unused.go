@@ -34,6 +34,15 @@ var neverRun = []string{
 	"time.Time.String", "time.(*Time).String", "time.Time.appendFormat", "time.Time.AppendFormat", "time.Time.Format",
 	"time.nextStdChunk", "time.tzset", "time.initLocal", "time.(*Location).", "time.Time.locabs", "time.absDays", "time.tzruleTime",
 	"time.appendNano", "time.appendInt",
+	// No text has floating-point numbers.
+	"internal/strconv.genericFtoa", "internal/strconv.AppendComplex", "internal/strconv.bigFtoa", "internal/strconv.formatDigits",
+	"internal/strconv.fmtX", "internal/strconv.fmtE", "internal/strconv.fmtF", "internal/strconv.fmtB", "internal/strconv.dboxFtoa64",
+	"internal/strconv.dboxFtoa32", "internal/strconv.dboxFtoa", "internal/strconv.roundShortest", "internal/strconv.fixedFtoa",
+	"internal/strconv.leftShift", "internal/strconv.rightShift", "internal/strconv.(*decimal)", "internal/strconv.dboxDigits",
+	// Types of several modules are compared where there are several; frames are looked at
+	// by runtime.Callers alone.
+	"runtime.typesEqual", "runtime.(*Frames)", "runtime.expandCgoFrames", "runtime.printOneCgoTraceback", "runtime.printCgoTraceback",
+	"runtime.(*hexdumper)",
 }
 
 // doNothing return at once: they print, while the program is ending, where it
@@ -43,6 +52,7 @@ var doNothing = []string{
 	"runtime.traceback", "runtime.traceback1", "runtime.traceback2", "runtime.tracebackothers", "runtime.tracebacksomeothers",
 	"runtime.tracebacktrap", "runtime.goroutineheader", "runtime.printcreatedby", "runtime.printcreatedby1", "runtime.printArgs",
 	"runtime.printAncestorTraceback", "runtime.printAncestorTracebackFuncInfo", "runtime.tracebackHexdump",
+	"runtime.printfloat64", "runtime.printfloat32", "runtime.printcomplex128", "runtime.printcomplex64",
 	"runtime.gcDumpObject", "runtime.dumpgstatus", "runtime.(*mspan).reportZombies", "runtime.hexdumpWords",
 }
 

@@ -13,15 +13,15 @@
  * What answered is not to be believed: `signature` (of the subnet, or of the node
  * that answered a query), `delegation` (of the root key to the subnet), `range` (the
  * subnet may not speak for the canister), `time` (the certificate is older than five minutes or from the
- * future), `format` (it cannot be read), and of HTTP responses `missing` (no certificate), `version`, `tree` (not the
+ * future), `malformed` (it cannot be read), and of HTTP responses `missing` (no certificate), `version`, `downgrade` (the canister may offer better certification), `tree` (not the
  * canister's certified data), `path`, `expression`, `request`, `status code`, `headers`, `body`,
  * `response` (one of the last three).
  */
 export type Check =
   | "network" | "timeout" | "status" | "program" | "argument"
   | "reject" | "outcome"
-  | "signature" | "delegation" | "range" | "time" | "format"
-  | "missing" | "version" | "tree" | "path" | "expression" | "request" | "status code" | "headers" | "body" | "response";
+  | "signature" | "delegation" | "range" | "time" | "malformed"
+  | "missing" | "version" | "downgrade" | "tree" | "path" | "expression" | "request" | "status code" | "headers" | "body" | "response";
 
 /** The negative answer to a call or query (interface specification, "Reject codes"). */
 export interface Reject {
@@ -51,18 +51,16 @@ export class PorticoError extends Error {
   }
 }
 
-/** What the light client rejects promises with. */
-interface Failure {
-  check: Check;
-  message: string;
-  reject?: Reject;
-  status?: number;
-}
+/** What the light client rejects promises with (portico/lightclient/wasm, failure). */
+type Failure = [check: Check, message: string, status: number, code: number, reject: string, errorCode: string, certified: boolean];
 
 /** Puts whatever was thrown into the form of this package. */
 export function errorOf(thrown: unknown): PorticoError {
   if (thrown instanceof PorticoError) return thrown;
-  const f = thrown as Partial<Failure> | null;
-  if (typeof f?.check === "string" && typeof f.message === "string") return new PorticoError(f.check, f.message, f);
-  return new PorticoError("program", thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+  if (!Array.isArray(thrown)) return new PorticoError("program", thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+  const [check, text, status, code, message, errorCode, certified] = thrown as Failure;
+  return new PorticoError(check, text, {
+    ...(status !== 0 && { status }),
+    ...(code !== 0 && { reject: { code, message, errorCode, certified } }),
+  });
 }

@@ -7,7 +7,7 @@
  */
 
 import { PorticoError, errorOf } from "./errors.ts";
-import { type Agent, type ProgramSource, program } from "./program.ts";
+import { type Agent, op, type ProgramSource, program } from "./program.ts";
 import type { Identity } from "./identity.ts";
 import { parsePrincipal } from "../shared/principal.ts";
 
@@ -117,7 +117,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 
 class Client implements Connection {
   sender = "";
-  private readonly settings: object;
+  private readonly settings: unknown[];
   private readonly source: ProgramSource | undefined;
   private current: { agent: Agent; ended: Promise<never> } | undefined;
 
@@ -127,7 +127,7 @@ class Client implements Connection {
     const rootKey = typeof o.rootKey === "string" ? unhex(o.rootKey) : o.rootKey;
     if (!(rootKey instanceof Uint8Array) || rootKey.length === 0) throw new PorticoError("argument", "a connection needs the network's root key");
     this.source = o.program;
-    this.settings = { host: host.replace(/\/+$/, ""), rootKey, timeoutMs: o.timeoutMs, identity: o.identity && plain(o.identity) };
+    this.settings = [host.replace(/\/+$/, ""), rootKey, Math.min(o.timeoutMs ?? defaultTimeoutMs, maxTimeoutMs), ...flat(o.identity)];
   }
 
   /** The connection's part of the light client, anew if that has ended. */
@@ -135,9 +135,11 @@ class Client implements Connection {
     if (this.current) return this.current;
     try {
       const { connect, ended } = await program(this.source);
-      const agent = connect(this.settings);
-      if (agent.error) throw new PorticoError("argument", agent.error);
-      this.sender = agent.sender;
+      const made = connect(...this.settings);
+      if (typeof made === "string") throw new PorticoError("argument", made);
+      const [sender, run] = made;
+      const agent: Agent = { sender, run };
+      this.sender = sender;
       const current = { agent, ended };
       ended.catch(() => {
         if (this.current === current) this.current = undefined;
@@ -148,11 +150,11 @@ class Client implements Connection {
     }
   }
 
-  private async run<T>(work: (a: Agent) => Promise<unknown>): Promise<T> {
+  private async run<T>(operation: number, canister: string, ...rest: unknown[]): Promise<T> {
     const { agent, ended } = await this.agent();
     const busy = setInterval(() => {}, 1 << 30); // keeps Node running
     try {
-      return (await Promise.race([work(agent), ended])) as T;
+      return (await Promise.race([agent.run(operation, canister, ...rest), ended])) as T;
     } catch (e) {
       throw errorOf(e);
     } finally {
@@ -161,19 +163,19 @@ class Client implements Connection {
   }
 
   query(m: Message) {
-    return this.run<Uint8Array<ArrayBuffer>>((a) => a.query(message(m)));
+    return this.run<Uint8Array<ArrayBuffer>>(op.query, m.canister, m.method, m.arg ?? noArguments, m.effective ?? "");
   }
 
   update(m: Message) {
-    return this.run<Uint8Array<ArrayBuffer>>((a) => a.call(message(m)));
+    return this.run<Uint8Array<ArrayBuffer>>(op.call, m.canister, m.method, m.arg ?? noArguments, m.effective ?? "");
   }
 
   async readState(canister: string, paths: Label[][]) {
-    return stateOf(await this.run<RawState>((a) => a.readState(canister, paths.map(labels))));
+    return stateOf(await this.run<FlatState>(op.readState, canister, paths.map(labels)));
   }
 
   async verifyCertificate(certificate: Uint8Array, canister: string, paths: Label[][]) {
-    return stateOf(await this.run<RawState>((a) => a.verifyCertificate(certificate, canister, paths.map(labels))));
+    return stateOf(await this.run<FlatState>(op.verifyCertificate, canister, paths.map(labels), certificate));
   }
 
   async verifyCertifiedData(certificate: Uint8Array, canister: string, data: Uint8Array) {
@@ -187,33 +189,45 @@ class Client implements Connection {
     return time;
   }
 
-  verifyResponse(canister: string, request: HTTPRequest, response: HTTPResponse, at?: Date) {
-    return this.run<Verified>((a) => a.verifyResponse(canister, { body: null, ...request }, response, at?.getTime()));
+  async verifyResponse(canister: string, request: HTTPRequest, { status, headers, body }: HTTPResponse, at?: Date) {
+    if (!Number.isInteger(status) || status < 100 || status > 999) throw new PorticoError("argument", `a response has no status ${status}`);
+    const r = { body: null, ...request };
+    const [believed, report] = await this.run<[Verified["headers"], Verified["report"]]>(op.verifyResponse, canister, r, status, headers, body, at?.getTime() ?? null);
+    return { headers: believed, report };
   }
 }
 
-interface RawState {
-  time: number;
-  values: Lookup[];
-}
+const defaultTimeoutMs = 120_000;
+/** What a timer can hold. */
+const maxTimeoutMs = 0x7fffffff;
 
-const stateOf = (s: RawState): State => ({ time: new Date(s.time), values: s.values });
+/** A time, and for each path the number of a status and a value. */
+type FlatState = [time: number, ...(number | Uint8Array<ArrayBuffer>)[]];
+
+const statuses = ["unknown", "absent", "found", "inner"] as const;
+
+function stateOf([time, ...flat]: FlatState): State {
+  const values: Lookup[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const status = statuses[flat[i] as number]!;
+    values.push(status === "found" ? { status, value: flat[i + 1] as Uint8Array<ArrayBuffer> } : { status });
+  }
+  return { time: new Date(time), values };
+}
 
 const utf8 = new TextEncoder();
 const labels = (path: Label[]): Uint8Array[] => path.map((l) => (typeof l === "string" ? utf8.encode(l) : l));
 
 const noArguments = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 
-const message = (m: Message): object => ({ ...m, arg: m.arg ?? noArguments });
-
 /** An identity in the form that the light client takes. */
-function plain(i: Identity): object {
-  const { delegations: d } = i;
-  return {
-    publicKey: i.publicKey,
-    sign: (m: Uint8Array<ArrayBuffer>) => i.sign(m),
-    delegations: d && { owner: d.owner, chain: d.chain.map((link) => ({ ...link, expiration: String(link.expiration) })) },
-  };
+function flat(i: Identity | undefined): unknown[] {
+  if (!i) return [null, null, null, []];
+  const chain = (i.delegations?.chain ?? []).map((d) => {
+    const expiration = BigInt(d.expiration);
+    return [d.publicKey, Number(expiration >> 32n), Number(expiration & 0xffffffffn), d.permissions ?? "", d.signature, d.targets ?? null];
+  });
+  return [i.publicKey, (m: Uint8Array<ArrayBuffer>) => i.sign(m), i.delegations?.owner ?? null, chain];
 }
 
 function unhex(s: string): Uint8Array {

@@ -6,20 +6,20 @@ import { PorticoError } from "./errors.ts";
 /** Where the light client comes from; what arrives must have the hash that this package was built with. */
 export type ProgramSource = URL | string | Response | BufferSource;
 
-/** The object that portico/lightclient/wasm makes for a connection. */
+/** What a connection does, as portico/lightclient/wasm numbers it. */
+export const op = { query: 0, call: 1, readState: 2, verifyCertificate: 3, verifyResponse: 4 } as const;
+
+/** A connection's part of the light client. */
 export interface Agent {
-  error?: string;
   sender: string;
-  query(m: object): Promise<Uint8Array<ArrayBuffer>>;
-  call(m: object): Promise<Uint8Array<ArrayBuffer>>;
-  readState(canister: string, paths: Uint8Array[][]): Promise<unknown>;
-  verifyCertificate(certificate: Uint8Array, canister: string, paths: Uint8Array[][]): Promise<unknown>;
-  verifyResponse(canister: string, request: object, response: object, at?: number): Promise<unknown>;
+  run(operation: number, canister: string, ...rest: unknown[]): Promise<unknown>;
 }
+
+type Connect = (...settings: unknown[]) => string | [sender: string, run: Agent["run"]];
 
 /** The running light client. */
 export interface Program {
-  connect(options: object): Agent;
+  connect: Connect;
   /** Is never done; fails once the program has ended. */
   ended: Promise<never>;
 }
@@ -32,7 +32,7 @@ interface GoRuntime {
 
 type Scope = typeof globalThis & {
   Go: new () => GoRuntime;
-  portico?: { connect(options: object): Agent } | undefined;
+  portico?: { connect: Connect } | undefined;
   porticoReady?: (() => void) | undefined;
 };
 

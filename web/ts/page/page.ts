@@ -9,6 +9,6 @@ switch (document.body.dataset.page) {
     void install();
     break;
   case "verify":
-    void showAccount();
+    showAccount();
     break;
 }

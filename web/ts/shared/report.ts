@@ -27,6 +27,10 @@ export interface Report {
 export interface Problem {
   status: number;
   title: string;
+  /** The check that an answer failed, such as "signature of the network". */
+  check?: string;
+  /** What a person can do about it. */
+  next?: string;
   text: string;
   reason: string;
   /** Which check failed, in one word as @portico/client names them. */

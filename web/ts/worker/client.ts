@@ -32,17 +32,14 @@ export interface KeptResponse {
   body: Uint8Array<ArrayBuffer>;
 }
 
-interface Agent {
-  verifyResponse(canister: string, request: AssetRequest, response: KeptResponse, at?: number): Promise<{ report: Report }>;
-}
-
 /** The object of portico/lightclient/wasm. */
 interface Portico {
   configure(c: { rootKey: Uint8Array; host: string }): void;
-  connect(c: { rootKey: Uint8Array; host: string }): Agent;
   fetchAsset(r: AssetRequest): Promise<Asset>;
-  remembered?(): Uint8Array<ArrayBuffer>;
-  remember?(state: Uint8Array): void;
+  verifyResponse(r: AssetRequest, response: KeptResponse, at: number): Promise<{ report: Report }>;
+  remembered(): Uint8Array<ArrayBuffer>;
+  /** Returns why the state is not taken over, or nothing. */
+  remember(state: Uint8Array): string;
 }
 
 interface GoRuntime {
@@ -105,17 +102,12 @@ async function start(ended: () => void): Promise<Client> {
   end.catch(() => {});
   await Promise.race([ready, end]);
   const portico = globalThis.portico;
-  const network = { rootKey: unhex(config().rootKey), host: location.origin };
-  portico.configure(network);
+  portico.configure({ rootKey: unhex(config().rootKey), host: location.origin });
   const saved = await state;
-  if (saved) portico.remember?.(saved);
-  let agent: Agent | undefined;
+  if (saved) portico.remember(saved);
   return {
     fetchAsset: (r) => Promise.race([portico.fetchAsset(r), end]),
-    verifyKept: async (r, response) => {
-      agent ??= portico.connect(network);
-      return (await Promise.race([agent.verifyResponse(r.canister, r, response, 0), end])).report;
-    },
+    verifyKept: async (r, response) => (await Promise.race([portico.verifyResponse(r, response, 0), end])).report,
     save: () => save(portico),
   };
 }
@@ -190,8 +182,7 @@ async function remembered(): Promise<Uint8Array | undefined> {
 }
 
 async function save(portico: Portico): Promise<void> {
-  const state = portico.remembered?.();
-  if (!state) return;
+  const state = portico.remembered();
   const sum = hex(await crypto.subtle.digest("SHA-256", state));
   if (sum === savedState) return;
   savedState = sum;

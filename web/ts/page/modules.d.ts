@@ -1,0 +1,5 @@
+// What the build adds: style sheets as text.
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
