@@ -14,7 +14,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench build worker sample assets clean deps
+.PHONY: help run test check race fuzz sim bench build worker extension sample assets clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,8 +31,11 @@ node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --ignore-scripts
 	@touch $@
 
-worker: deps ## the service worker and the light client for browsers
+worker: deps ## the service worker and the light client for browsers; prints the hash of each file
 	$(NODE) web/ts/build.mjs $(WORKER)
+
+extension: worker ## the browser extension, to load at chrome://extensions
+	$(NODE) web/extension/build.mjs bin/extension $(WORKER)
 
 assets: build/assets.wasm
 

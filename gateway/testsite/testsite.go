@@ -52,8 +52,7 @@ type Site struct {
 // which the body is streamed; Piece, if not 0, that of the pieces that are certified
 // each for itself, for requests with a range from the beginning of one on. A long page gives
 // nothing but such pieces, whatever the request. An open
-// page is one that the canister certifies not to certify. Status is
-// 200 if it is 0.
+// page is one that the canister certifies not to certify. Status is 200 if it is 0.
 type Page struct {
 	Headers []asset.Header
 	Body    []byte
@@ -167,6 +166,7 @@ func (s *Site) httpRequest(canister principal.ID, arg []byte) fakenet.Outcome {
 	if !ok {
 		p, status, place = notFound(), 404, asset.Wildcard("")
 	}
+	status = cmp.Or(p.Status, status)
 	out := httpResponse{status: status, headers: p.Headers, body: p.Body}
 	tree := s.tree(canister, pages)
 	var c asset.Certified

@@ -24,6 +24,7 @@ const lies = {
     if (path === "/") headers["x-motto"] = "forged";
     return body;
   },
+  "light client": (path, headers, body) => (path === "/_portico/sw.js" ? body + "/* and a little more */" : body),
   redirect: (path, headers, body) => {
     if (path === "/") headers.refresh = "0;url=https://evil.example/";
     return body;
@@ -115,7 +116,7 @@ describe("browser extension", { skip }, () => {
       });
     }
     if (strict) {
-      await options.getByLabel(/^Strict/).check();
+      await options.getByRole("radio", { name: /Strict/ }).check();
       await worker.evaluate(async () => {
         while ((await chrome.declarativeNetRequest.getSessionRules()).length === 0) await new Promise((r) => chrome.storage.session.set({ wait: 1 }, r));
       });
@@ -127,13 +128,12 @@ describe("browser extension", { skip }, () => {
 
   /** The badge and the popup of a page's tab, once the popup says so. */
   async function popup(v, expected) {
-    const origin = new URL(v.page.url()).origin;
-    const tab = await v.worker.evaluate(async (u) => (await chrome.tabs.query({})).find((t) => t.url?.startsWith(u))?.id, origin);
+    const tab = await v.worker.evaluate(async (u) => (await chrome.tabs.query({})).find((t) => t.url === u)?.id, v.page.url());
     const shown = await v.context.newPage();
     await shown.setViewportSize({ width: 360, height: 560 });
     await shown.goto(v.own(`popup.html?tab=${tab}`));
     await shown.locator("#verdict", { hasText: new RegExp(`^${expected}$`) }).waitFor({ timeout: 10_000 }).catch(async (e) => {
-      await shown.locator("summary").click();
+      await shown.locator("summary").click({ timeout: 1000 }).catch(() => {});
       throw new Error(`${e.message}\n${await shown.locator("main").innerText()}`);
     });
     await shown.locator("summary").click();
@@ -161,6 +161,15 @@ describe("browser extension", { skip }, () => {
     await p.shown.getByText(/^genuine: both files are those of this build/).waitFor();
   });
 
+  test("a light client that is not of this build is named", async (t) => {
+    const v = await visitor(t);
+    liar.lie = "light client";
+    t.after(() => (liar.lie = undefined));
+    await v.page.goto(`${liar.origin}/zipped`);
+    const p = await popup(v, "Verified"); // the page itself came without it
+    await p.shown.getByText("NOT the known one: the service worker is not the one of this build").waitFor();
+  });
+
   test("a page with requests that do something is verified but for those", async (t) => {
     const v = await visitor(t);
     await v.page.goto(`${liar.origin}/`);
@@ -182,7 +191,7 @@ describe("browser extension", { skip }, () => {
       await warned(v.page);
       assert.match(await v.page.locator("#reason").innerText(), reason);
       assert.ok((await v.page.locator("main").innerText()).includes("its scripts may have run"));
-      assert.equal((await popup(v, "Failed").catch(() => popup({ ...v, page: v.page }, "Failed"))).badge, "!");
+      assert.equal((await popup(v, "Failed")).badge, "!");
     });
 
     test(`strict: what a gateway changes never reaches the page: ${lie}`, async (t) => {
@@ -227,12 +236,12 @@ describe("browser extension", { skip }, () => {
   for (const strict of [false, true]) {
     test(`another canister's answer is no answer, ${strict ? "strict" : "alongside"}`, async (t) => {
       const v = await visitor(t, { strict });
-      const missing = `http://${site.stopped}.localhost:${liar.port}`;
+      const stopped = `http://${site.stopped}.localhost:${liar.port}`;
       liar.other = site.web;
       t.after(() => (liar.other = undefined));
-      await v.page.goto(`${missing}/`).catch(() => {});
-      if (strict) await warned(v.page);
-      else assert.equal((await popup(v, "Not checked")).badge, "?");
+      await v.page.goto(`${stopped}/`).catch(() => {});
+      await warned(v.page);
+      assert.match(await v.page.locator("#reason").innerText(), /gives no such answer: Canister stopped/);
     });
   }
 

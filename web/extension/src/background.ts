@@ -28,8 +28,14 @@ interface Commit {
   transitionQualifiers: string[];
 }
 
-/** Tabs that the network has answered with a page, by its origin, until the page is there. */
-const fromNetwork = new Map<number, string>();
+/**
+ * Answers of the network with pages that are not there yet, by tab and frame. Only the
+ * page itself can read its body back, so the check waits for it.
+ */
+const arriving = new Map<string, Details>();
+
+/** A name for what each tab shows, so that late findings do not count for the page after. */
+const pages = new Map<number, string>();
 
 const headersOf = (d: Details): Headers => (d.responseHeaders ?? []).map((h) => [h.name, h.value ?? ""]);
 
@@ -37,15 +43,21 @@ const all = { urls: ["http://*/*", "https://*/*"] };
 
 // The listeners are there as soon as the worker is: events wake it.
 chrome.webRequest.onResponseStarted.addListener((d: Details) => {
-  fromNetwork.set(d.tabId, new URL(d.url).origin);
+  arriving.set(`${d.tabId} ${d.frameId}`, d);
+  if (d.type !== "main_frame") return;
+  pages.set(d.tabId, crypto.randomUUID());
   void begin(d);
-}, { ...all, types: ["main_frame"] }, ["responseHeaders", "extraHeaders"]);
-chrome.webRequest.onCompleted.addListener((d: Details) => void answered(d), all, ["responseHeaders", "extraHeaders"]);
+}, { ...all, types: ["main_frame", "sub_frame"] }, ["responseHeaders", "extraHeaders"]);
+chrome.webRequest.onCompleted.addListener((d: Details) => {
+  if (d.type !== "main_frame" && d.type !== "sub_frame") void answered(d);
+}, all, ["responseHeaders", "extraHeaders"]);
 chrome.webNavigation.onCommitted.addListener((d: Commit) => {
-  if (d.frameId !== 0) return;
-  const seen = fromNetwork.get(d.tabId) === new URL(d.url).origin;
-  fromNetwork.delete(d.tabId);
-  void committed(d, seen);
+  const key = `${d.tabId} ${d.frameId}`;
+  const answer = arriving.get(key);
+  arriving.delete(key);
+  const seen = answer && new URL(answer.url).origin === new URL(d.url).origin ? answer : undefined;
+  if (d.frameId === 0) void committed(d, seen);
+  else if (seen) void answered(seen);
 });
 chrome.tabs.onRemoved.addListener((tab: number) => void change(tab, () => undefined));
 chrome.storage.onChanged.addListener((_: unknown, area: string) => area === "local" && void configure());
@@ -71,11 +83,11 @@ async function begin(d: Details): Promise<void> {
   if (s.strict && isAttached(d.tabId)) return;
   const url = new URL(d.url);
   const site = siteOf(url, headersOf(d), s.networks);
-  await change(d.tabId, () => site && fresh(url.origin, site));
+  await change(d.tabId, () => site && fresh(url.origin, site, pages.get(d.tabId)));
 }
 
-/** A page is there. seen: the network's answer for it was. */
-async function committed(d: Commit, seen: boolean): Promise<void> {
+/** A page is there. seen: the network's answer with it, if there was one. */
+async function committed(d: Commit, seen: Details | undefined): Promise<void> {
   const url = new URL(d.url);
   if (url.origin === chrome.runtime.getURL("").slice(0, -1)) return show(d.tabId, await stateOf(d.tabId));
   const s = await settings();
@@ -83,10 +95,12 @@ async function committed(d: Commit, seen: boolean): Promise<void> {
   const site = siteOf(url, [], s.networks);
   if (!seen && !held) {
     // It came from the browser's memory, or a service worker of the site gave it.
+    pages.set(d.tabId, crypto.randomUUID());
     const byWorker = !d.transitionQualifiers.includes("forward_back");
-    await change(d.tabId, () => site && { ...fresh(url.origin, site), byWorker });
+    await change(d.tabId, () => site && { ...fresh(url.origin, site, pages.get(d.tabId)), byWorker });
     if (site) void answered({ tabId: d.tabId, frameId: 0, type: "main_frame", method: "GET", url: d.url, statusCode: 200 }, true);
   }
+  if (seen) void answered(seen);
   await change(d.tabId, (old) => (old?.origin === url.origin ? old : undefined));
   const state = await stateOf(d.tabId);
   if (state?.site.network) void examineGateway(d.tabId, url.origin, state.site.network.rootKey);
@@ -100,6 +114,7 @@ async function examineGateway(tab: number, origin: string, rootKey: string): Pro
 /** An answer has arrived, and the page has it already: in strict mode it was checked before. */
 async function answered(d: Details, byWorker = false): Promise<void> {
   if (d.tabId < 0) return;
+  const page = pages.get(d.tabId);
   const s = await settings();
   if (s.strict && isAttached(d.tabId)) return;
   const url = new URL(d.url);
@@ -108,7 +123,7 @@ async function answered(d: Details, byWorker = false): Promise<void> {
   if (!site || isGateways(url)) return;
   const origin = d.type === "main_frame" ? url.origin : (await stateOf(d.tabId))?.origin ?? url.origin;
   const f = await examine(d, url, site, byWorker);
-  await add(d.tabId, origin, site, f);
+  await add(d.tabId, origin, site, f, page);
   if (f.verdict === "failed") await cover(d.tabId, url, site, f);
 }
 

@@ -35,9 +35,9 @@ const maxBody = 64 << 20;
 /** Headers by which an answer acts on the page or the browser: nobody but the canister may set them. */
 const acting = ["refresh", "link", "location", "set-cookie", "content-disposition", "clear-site-data", "sourcemap", "service-worker-allowed"];
 
-/** Headers that differ between encodings of the same content, or tell of the connection. */
+/** Headers that differ between encodings of the same content; those of the connection, and of certification itself. */
 const ofEncoding = ["etag", "content-encoding", "content-length", "vary"];
-const ofConnection = ["ic-certificate", "content-length", "transfer-encoding", "connection", "date"];
+const ofConnection = ["ic-certificate", "ic-certificateexpression", "content-length", "transfer-encoding", "connection", "date"];
 
 /** Checks the answer to a GET request. */
 export async function check(client: Client, site: Site, url: URL, range: string, delivered: Delivered): Promise<Finding> {
@@ -52,7 +52,7 @@ export async function check(client: Client, site: Site, url: URL, range: string,
   try {
     asset = await client.ask({ canister: site.canister, method: "GET", url: place, headers, body: null });
   } catch (thrown) {
-    return unanswered(url, thrown);
+    return unanswered(url, thrown, delivered.status);
   }
   const found = (verdict: Verdict, reason: string) => finding(url, verdict, reason, asset.report);
   const certified = asset.report.certified && asset.report.version !== 0;
@@ -95,10 +95,15 @@ function finding(url: URL, verdict: Verdict, reason: string, r?: Report): Findin
   return out;
 }
 
-function unanswered(url: URL, thrown: unknown): Finding {
+/** The titles of problems that say nothing of the canister: its answer did not come. */
+const ofTheWay = ["Network unreachable", "Network refused"];
+
+function unanswered(url: URL, thrown: unknown, status: number): Finding {
   const p = thrown as Partial<Problem> | null;
   const reason = p?.reason ?? (thrown instanceof Error ? thrown.message : String(thrown));
   if (p?.title === "Verification failed") return finding(url, "failed", reason);
+  // The network says that the canister answers nothing, and yet there is a page.
+  if (p?.title && !ofTheWay.includes(p.title) && status < 400) return finding(url, "failed", `the canister gives no such answer: ${p.title}`);
   return finding(url, "unchecked", `${p?.title ?? "No answer of the network"}: ${reason}`);
 }
 

@@ -5,6 +5,8 @@ import type { LightClientFiles } from "./gatewayfiles.ts";
 import type { Site } from "./networks.ts";
 
 export interface TabState {
+  /** Tells pages of one origin apart. */
+  page?: string;
   origin: string;
   site: Site;
   counts: Record<Verdict, number>;
@@ -21,8 +23,8 @@ export interface TabState {
 const maxFindings = 40;
 const key = (tab: number) => `tab ${tab}`;
 
-export const fresh = (origin: string, site: Site): TabState => ({
-  origin, site, counts: { verified: 0, failed: 0, dynamic: 0, unchecked: 0 }, findings: [], byWorker: false,
+export const fresh = (origin: string, site: Site, page?: string): TabState => ({
+  ...(page && { page }), origin, site, counts: { verified: 0, failed: 0, dynamic: 0, unchecked: 0 }, findings: [], byWorker: false,
 });
 
 export async function stateOf(tab: number): Promise<TabState | undefined> {
@@ -46,11 +48,11 @@ export function change(tab: number, how: (s: TabState | undefined) => TabState |
   return settled;
 }
 
-/** Adds a finding, unless the tab shows another site by now. */
-export const add = (tab: number, origin: string, site: Site, f: Finding): Promise<void> =>
+/** Adds a finding, unless the tab shows another site, or another page than the given one, by now. */
+export const add = (tab: number, origin: string, site: Site, f: Finding, page?: string): Promise<void> =>
   change(tab, (old) => {
     const s = old ?? fresh(origin, site);
-    if (s.origin !== origin) return s;
+    if (s.origin !== origin || (page && s.page && s.page !== page)) return s;
     s.counts[f.verdict]++;
     s.findings.unshift(f);
     if (s.findings.length > maxFindings) {

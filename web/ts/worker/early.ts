@@ -100,7 +100,7 @@ function envelope(canister: Uint8Array, arg: Uint8Array): Uint8Array<ArrayBuffer
 // The Candid types of http_request's argument: a record of url, method, body,
 // headers and certificate_version, in the order of their hashes.
 const types = unhex(
-  "4449444c056c05efd6e40271e1edeb4a71a2f5ed880401c6a4a1980602b0f1b99806046d7b6d036c02007101716e7a0100",
+  "4449444c056c05efd6e40271e1edeb4a71a2f5ed880402c6a4a1980601b0f1b99806036d046d7b6e7a6c02007101710100",
 );
 
 function httpRequest(r: AssetRequest): Uint8Array {

@@ -37,20 +37,24 @@ const pageOf = (p: Problem, canister: string): string => `<!doctype html>
 <title>${escape(p.title)}</title>
 <style>${style}</style>
 </head>
-<body>
+<body data-page="error">
+<header><p class="brand">Portico</p></header>
 <main>
-<p class="brand">Portico</p>
 <h1>${escape(p.title)}</h1>
-<p>${escape(p.text)}</p>
+<p class="lead">${escape(p.text)}</p>
+${p.check ? `<p>The check that failed: <span class="badge bad">${escape(p.check)}</span></p>` : ""}
+${p.next ? `<h2>What you can do</h2><p>${escape(p.next)}</p>` : ""}
+<p class="actions"><a class="button" href="">Try again</a> <a href="/_portico/verify">What was verified on this site</a></p>
+<h2>Details</h2>
 <p class="reason">${escape(p.reason)}</p>
 <dl>
 <dt>Canister</dt>
 <dd><code>${escape(canister)}</code></dd>
+<dt>Status</dt>
+<dd>${p.status}</dd>
 <dt>Found by</dt>
 <dd>the light client in your browser</dd>
 </dl>
-<p><a href="">Try again</a></p>
-<p><a href="/_portico/verify">What was verified on this site</a></p>
 </main>
 </body>
 </html>
