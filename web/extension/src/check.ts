@@ -1,6 +1,6 @@
 // Compares what a page was given with what the canister certified.
 
-import type { Asset } from "../../ts/worker/client.ts";
+import type { Asset, AssetRequest } from "../../ts/worker/client.ts";
 import type { Problem, Report } from "../../ts/shared/report.ts";
 import type { Client } from "./lightclient.ts";
 import { type Headers, type Site, valueOf } from "./networks.ts";
@@ -76,10 +76,10 @@ export async function check(client: Client, site: Site, url: URL, range: string,
  * that the canister's certificate does not allow for, it does not hold, and the network is asked.
  */
 async function byItsOwnCertificate(client: Client, site: Site, url: URL, d: Delivered): Promise<Finding | undefined> {
-  if (!client.verify || !d.body || valueOf(d.headers, "content-encoding") || !valueOf(d.headers, "ic-certificate")) return undefined;
-  const request = { method: "GET", url: url.pathname + url.search, headers: [["host", url.host]], body: null };
+  if (!d.body || valueOf(d.headers, "content-encoding") || !valueOf(d.headers, "ic-certificate")) return undefined;
+  const request: AssetRequest = { canister: site.canister, method: "GET", url: url.pathname + url.search, headers: [["host", url.host]], body: null };
   try {
-    const { headers, report } = await client.verify(site.canister, request, d);
+    const { headers, report } = await client.verify(request, d);
     if (!report.certified) return finding(url, "dynamic", "the canister certifies that it does not certify this answer", report);
     const extra = additional(headers, d.headers);
     return extra ? finding(url, "failed", extra, report) : finding(url, "verified", "", report);

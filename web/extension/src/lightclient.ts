@@ -6,15 +6,10 @@ import type { Asset, AssetRequest } from "../../ts/worker/client.ts";
 import type { Report } from "../../ts/shared/report.ts";
 import { type Headers, type Network } from "./networks.ts";
 
-interface Agent {
-  verifyResponse(canister: string, request: object, response: object, at: undefined): Promise<{ headers: Headers; report: Report }>;
-}
-
 interface Program {
   configure(c: { rootKey: Uint8Array; host: string }): void;
   fetchAsset(r: AssetRequest): Promise<Asset>;
-  /** Only in programs that were built for the npm package. */
-  connect?(o: { rootKey: Uint8Array; host: string }): Agent;
+  verifyResponse(r: AssetRequest, response: object): Promise<{ headers: Headers; report: Report }>;
 }
 
 /** A light client for one network, which asks one place. */
@@ -22,7 +17,7 @@ export interface Client {
   /** Asks the network for what a canister answers, and verifies it. */
   ask(r: AssetRequest): Promise<Asset>;
   /** Verifies an answer by the certificate that it carries. */
-  verify?(canister: string, request: object, response: object): Promise<{ headers: Headers; report: Report }>;
+  verify(r: AssetRequest, response: object): Promise<{ headers: Headers; report: Report }>;
 }
 
 const running = new Map<string, Promise<Client>>();
@@ -75,9 +70,8 @@ async function launch(rootKey: Uint8Array, host: string, ended: () => void): Pro
   await Promise.race([ready, end]);
   const program = scope.portico;
   program.configure({ rootKey, host });
-  const agent = program.connect?.({ rootKey, host });
   return {
     ask: (r) => Promise.race([program.fetchAsset(r), end]),
-    ...(agent && { verify: (canister, request, response) => Promise.race([agent.verifyResponse(canister, request, response, undefined), end]) }),
+    verify: (r, response) => Promise.race([program.verifyResponse(r, response), end]),
   };
 }
