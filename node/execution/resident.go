@@ -40,7 +40,7 @@ type residents struct {
 	most   int
 	open   map[types.CanisterID]*live
 	recent list.List // of *live: the most recently used first
-	// unpublished are those that were open at some time since the last Publish.
+	// unpublished are those that were in use at some time since the last Publish.
 	unpublished map[types.CanisterID]bool
 }
 
@@ -80,6 +80,9 @@ func (x *Executor) done(l *live) {
 	x.residents.mu.Lock()
 	defer x.residents.mu.Unlock()
 	l.users--
+	if x.residents.open[l.id] == l {
+		x.residents.unpublished[l.id] = true // an installation lasts over Publishes
+	}
 }
 
 // warm opens a canister's memories.

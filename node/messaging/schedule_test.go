@@ -153,6 +153,42 @@ func TestALongInstallationGoesOnOverRoundsWhileOthersRun(t *testing.T) {
 	}
 }
 
+func TestQueriesSeeWhatAnInstallationOverRoundsMade(t *testing.T) {
+	n := canistertest.New(t)
+	id := n.Install(user(), universal(t), nil)
+	shown := func() string {
+		t.Helper()
+		reply, rej := n.Query(user(), id, u.Query, u.Reply(u.Global()))
+		if rej != nil {
+			t.Fatal(rej)
+		}
+		return string(reply)
+	}
+	if _, rej := n.Call(user(), id, u.Update, u.Seq(u.SetGlobal(u.Text("old")), u.Reply(u.Text("")))); rej != nil || shown() != "old" {
+		t.Fatal(rej)
+	}
+	began := n.State().Height
+	upgrade := n.SendInstall(user(), id, canistertest.Upgrade(canistertest.Options{}), universal(t), u.Seq(u.SetGlobal(u.Text("new")), u.Burn(u.Int(5_000_000))))
+	for {
+		if _, rej, ok := n.Result(upgrade); ok {
+			if rej != nil {
+				t.Fatal(rej)
+			}
+			break
+		}
+		if got := shown(); got != "old" {
+			t.Fatalf("in the middle of an upgrade a query sees %q", got)
+		}
+		n.Tick(time.Millisecond)
+	}
+	if rounds := n.State().Height - began; rounds < 3 {
+		t.Fatalf("the upgrade took %d rounds, so nothing was in the middle", rounds)
+	}
+	if got := shown(); got != "new" {
+		t.Errorf("after an upgrade over some rounds a query sees %q", got)
+	}
+}
+
 func TestACheckpointAbandonsAnInstallationAndItBeginsAgain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs billions of instructions")
