@@ -121,10 +121,10 @@ const (
 
 	// HeapDeltaBurst is how much of its memories a canister may change at once, and
 	// HeapDeltaPerMilli in each millisecond on average: after more, it waits. The Internet Computer
-	// has 75 MiB for each of its rounds, which take a second or longer; rounds here are short, and
-	// what a canister may cost its neighbours is time.
+	// has 75 MiB for each of its rounds, which take about a second; rounds here are short, and what
+	// a canister may cost its neighbours is time.
 	HeapDeltaBurst    = 75 * types.MiB
-	HeapDeltaPerMilli = 200 * types.KiB
+	HeapDeltaPerMilli = 75 * types.KiB
 
 	stableAccessPerQuery   = types.GiB
 	stableAccessPerMessage = 2 * types.GiB

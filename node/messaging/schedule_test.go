@@ -260,8 +260,9 @@ func TestACanisterThatChangesMuchMemoryWaits(t *testing.T) {
 	if got := rounds(10 * types.MiB); got != 0 {
 		t.Errorf("after 10 MiB the next message waited %d rounds", got)
 	}
-	if got := rounds(200 * types.MiB); got != 1 {
-		t.Errorf("after 200 MiB the next message waited %d rounds, want 1", got)
+	// 200 MiB less what may change at once, at 75,000 KiB a second
+	if got := rounds(200 * types.MiB); got != 2 {
+		t.Errorf("after 200 MiB the next message waited %d rounds of a second, want 2", got)
 	}
 }
 
