@@ -44,9 +44,9 @@ export async function check(client: Client, site: Site, url: URL, range: string,
   const place = url.pathname + url.search;
   const own = await byItsOwnCertificate(client, site, url, delivered);
   if (own) return own;
-  const encoding = valueOf(delivered.headers, "content-encoding")?.trim().toLowerCase() ?? "";
-  const same = encoding === "" || encoding === "gzip" || encoding === "deflate";
-  const headers: Headers = [["host", url.host], ["accept-encoding", same && encoding ? `${encoding}, identity` : "identity"]];
+  const encoding = encodingOf(delivered.headers);
+  const known = encoding === "gzip" || encoding === "deflate";
+  const headers: Headers = [["host", url.host], ["accept-encoding", known ? `${encoding}, identity` : "identity"]];
   if (range) headers.push(["range", range]);
   let asset: Asset;
   try {
@@ -62,7 +62,8 @@ export async function check(client: Client, site: Site, url: URL, range: string,
     const agrees = body && delivered.body && equal(body, delivered.body) && asset.status === delivered.status;
     return found("dynamic", agrees ? `${why}; asked again, it gives the same` : why);
   }
-  const different = differs(asset, delivered, same);
+  // A gateway may decode, or encode, what it verified; then the contents are compared.
+  const different = differs(asset, delivered, encodingOf(asset.headers) === encodingOf(delivered.headers));
   if (different) return found("failed", different);
   if (!delivered.body) return found("unchecked", "status and headers are as certified; the body could not be read back from the browser's cache");
   const body = await bodyOf(asset);
@@ -145,11 +146,16 @@ export async function bodyOf(asset: Asset): Promise<Uint8Array<ArrayBuffer> | un
     }
   }
   const blob = new Blob(parts);
-  const encoding = valueOf(asset.headers, "content-encoding")?.trim().toLowerCase() ?? "identity";
-  if (encoding === "identity") return new Uint8Array(await blob.arrayBuffer());
+  const encoding = encodingOf(asset.headers);
+  if (encoding === "") return new Uint8Array(await blob.arrayBuffer());
   if (encoding !== "gzip" && encoding !== "deflate") return undefined;
   const decoded = new Uint8Array(await new Response(blob.stream().pipeThrough(new DecompressionStream(encoding))).arrayBuffer());
   return decoded.length > maxBody ? undefined : decoded;
+}
+
+function encodingOf(headers: Headers): string {
+  const name = valueOf(headers, "content-encoding")?.trim().toLowerCase() ?? "";
+  return name === "identity" ? "" : name;
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
