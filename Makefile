@@ -48,7 +48,7 @@ sample: deps assets worker ## the sample dapp
 
 FORCE:
 
-test: build worker sample chromium ## everything: packages, specification vectors, real clients, browser
+test: build worker sample chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
@@ -78,7 +78,7 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 	$(GO) test -c -o build/conformance ./node/conformance
 	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
-bench: build worker sample chromium bench-peers ## the figures in the README, beside those of peers
+bench: build worker sample chromium peers ## the figures in the README, beside those of peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib 10
@@ -92,9 +92,9 @@ bench: build worker sample chromium bench-peers ## the figures in the README, be
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
 
-.PHONY: bench-peers
-bench-peers: ## nginx and wrk, from Debian, if they are missing
-	@(command -v nginx && command -v wrk) >/dev/null || (echo "installing nginx and wrk for the figures of the gateway"; apt-get update -q && apt-get install -yq --no-install-recommends nginx-light wrk)
+.PHONY: peers
+peers: ## curl, wrk and nginx, which ask the gateway and are measured beside it, from Debian, if they are missing
+	@(command -v curl && command -v wrk && command -v nginx) >/dev/null || (echo "installing curl, wrk and nginx for the tests of the gateway"; apt-get update -q && apt-get install -yq --no-install-recommends curl wrk nginx-light)
 
 .PHONY: chromium
 chromium: ## the browser that the tests use, from Debian, if it is missing

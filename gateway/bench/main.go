@@ -7,7 +7,7 @@
 //	bench -load PROGRAM -sample FOLDER
 //	                         a local network under rising load, of whose replicas one is killed
 //
-// It needs nginx and wrk, which `make bench-peers` installs.
+// It needs nginx and wrk, which `make peers` installs.
 package main
 
 import (
