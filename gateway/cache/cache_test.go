@@ -75,12 +75,15 @@ func keeping(change func(*Config)) *Cache {
 	return New(cfg)
 }
 
+// Where these tests sleep they do so in a bubble of synctest, whose clock is virtual: it moves on
+// when everything in the bubble waits, so no time is spent and nothing depends on how fast a machine is.
+
 func TestABurstOnOneAssetMakesOneQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := keeping(nil)
 		defer c.Close()
 		src := &canister{answer: func(context.Context) (*lightclient.HTTPResponse, error) {
-			time.Sleep(time.Second) // of the bubble's clock
+			time.Sleep(time.Second)
 			return certified("hello"), nil
 		}}
 		var all sync.WaitGroup

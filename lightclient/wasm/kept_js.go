@@ -12,8 +12,8 @@ import (
 	"portico/lightclient/principal"
 )
 
-// verifyAt checks a response as of a time, in milliseconds since 1970: undefined or null
-// for now, 0 for the time that its certificate names. Responses that were kept are
+// verifyAt checks a response as of a time, in milliseconds since 1970; undefined and null mean
+// the present, 0 means the time that its certificate names. Responses that were kept are
 // checked so; their age is the caller's affair, and the report has the time. Version 1
 // of certification counts only now, as the network is asked about it.
 func verifyAt(ctx context.Context, c *lightclient.Client, v *certificate.Verifier, canister principal.ID, req *asset.Request, resp *asset.Response, at js.Value) (*asset.Verified, error) {

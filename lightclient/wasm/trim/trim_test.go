@@ -10,8 +10,17 @@ import (
 	"testing"
 )
 
-func build(t *testing.T) (program []byte, dir string) {
+// trimmed builds testdata/program for browsers and trims it. It skips what no short run and no
+// machine without Node.js can do.
+func trimmed(t *testing.T) (before, after []byte, node, dir string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a short run: this compiles a Go program for browsers and runs it in Node.js")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no Node.js, which runs the program here in place of a browser")
+	}
 	dir = t.TempDir()
 	path := filepath.Join(dir, "program.wasm")
 	c := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "./testdata/program")
@@ -19,26 +28,17 @@ func build(t *testing.T) (program []byte, dir string) {
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	program, err := os.ReadFile(path)
-	if err != nil {
+	if before, err = os.ReadFile(path); err != nil {
 		t.Fatal(err)
 	}
-	return program, dir
+	if after, err = Trim(before); err != nil {
+		t.Fatal(err)
+	}
+	return before, after, node, dir
 }
 
 func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a program for browsers")
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("there is no Node.js")
-	}
-	program, dir := build(t)
-	trimmed, err := Trim(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	program, trimmed, node, dir := trimmed(t)
 	run := func(name string, b []byte) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -63,18 +63,7 @@ func TestTrimmedProgramsBehaveAsBefore(t *testing.T) {
 }
 
 func TestTrimmedProgramsThatPanicStillSayWhyAndEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a program for browsers")
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("there is no Node.js")
-	}
-	program, dir := build(t)
-	trimmed, err := Trim(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, trimmed, node, dir := trimmed(t)
 	path := filepath.Join(dir, "panics.wasm")
 	if err := os.WriteFile(path, trimmed, 0o600); err != nil {
 		t.Fatal(err)
