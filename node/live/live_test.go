@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,11 +57,7 @@ func newSubnet(t testing.TB, n int, interval types.Height) *subnet {
 		Type: "application", Provisional: true, LastCanister: 1 << 20, CostNodes: 13,
 	}
 	for range n {
-		l := listenAt(t, "127.0.0.1:0")
-		g.Addresses = append(g.Addresses, Addresses{Peers: l.Addr().String()})
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		g.Addresses = append(g.Addresses, Addresses{Peers: freeAddress(t)})
 	}
 	records, members, err := Deal(g)
 	if err != nil {
@@ -82,6 +80,25 @@ func startSubnet(t testing.TB, n int, interval types.Height) *subnet {
 		}
 	})
 	return s
+}
+
+// freeAddress is one that nobody listens at. Its port is below those that systems choose for
+// outgoing connections: nobody is given it before its node starts, or starts again.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	const first, count = 20_000, 12_000
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+mathrand.IntN(count))))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
+	}
+	t.Fatal("no free port found")
+	return ""
 }
 
 func listenAt(t testing.TB, address string) net.Listener {
