@@ -125,6 +125,11 @@ func TestManyDelegationsVerifyWhileTheyAreWaiting(t *testing.T) {
 		if err := c.verify(key, *got.Signed); err != nil {
 			t.Errorf("%s: %v", origin, err)
 		}
+		for other, otherKey := range keys {
+			if seed := plainHash(otherKey[len(otherKey)-32:]); other != origin && bytes.Contains(got.Signed.Signature, seed[:]) {
+				t.Errorf("the delegation for %s shows that there is one for %s", origin, other)
+			}
+		}
 	}
 }
 

@@ -331,6 +331,11 @@ func TestAConfirmedSessionBringsItsPasskey(t *testing.T) {
 	if !confirmed.Ok || info == nil {
 		t.Fatalf("%+v, %+v", confirmed, info)
 	}
+	var again done[confirmError]
+	c.do(anna.id, "authn_method_confirm", args{n, code.Ok.Code}, &again)
+	if again.Err == nil || !again.Err.Nothing {
+		t.Errorf("a replayed code: %+v", again)
+	}
 	c.query(phone.id, "authn_method_session_info", args{n}, &info)
 	if info != nil {
 		t.Error("another key is told of the session")

@@ -71,6 +71,9 @@ func TestTheIndexIsAMap(t *testing.T) {
 				t.Fatalf("seed %d: %x is %d, %v, %v; want %d, %v", seed, k, v, found, err, w, expected)
 			}
 		}
+		if most := uint64(len(names)/bucketEntries + 2); s.counters.blocks > most {
+			t.Errorf("seed %d: %d blocks were handed out, %d hold all names: splitting loses some", seed, s.counters.blocks, most)
+		}
 		if s.entries != uint64(len(want)) {
 			t.Errorf("seed %d: %d entries counted, want %d", seed, s.entries, len(want))
 		}

@@ -14,6 +14,7 @@ import (
 	"portico/lightclient/candid"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/certificate"
+	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
 )
 
@@ -192,6 +193,16 @@ func TestEveryHTTPAnswerIsCertified(t *testing.T) {
 		got := &asset.Response{Status: resp.Status, Body: resp.Body}
 		for _, h := range resp.Headers {
 			got.Headers = append(got.Headers, asset.Header{Name: h.Name, Value: h.Value})
+			if h.Name != asset.CertificateHeader {
+				continue
+			}
+			proof, err := asset.ParseCertification(h.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, status := hashtree.Find(proof.Tree, []byte(sigLabel)); status != hashtree.Unknown {
+				t.Errorf("%s: the proof shows what was signed", url)
+			}
 		}
 		if resp.Status != want.status || string(resp.Body) != want.body {
 			t.Errorf("%s: %d %q", url, resp.Status, resp.Body)

@@ -110,6 +110,11 @@ func TestTheKeyOfARegistrationActsForTheAnchorForTenMinutes(t *testing.T) {
 		t.Fatalf("%+v", r.Err)
 	}
 	n := r.Ok.Number
+	r = result[finishResult, finishError]{}
+	c.do(temporary.id, "identity_registration_finish", args{finishArg{Method: newPasskey(t, "second").method("second")}}, &r)
+	if r.Err == nil || !r.Err.NoFlow {
+		t.Errorf("one start is good for two registrations: %+v", r)
+	}
 	byTemporary, _ := c.logIn(temporary.id, n, "https://dapp.com", session.der, nil)
 	byPasskey, _ := c.logIn(anna.id, n, "https://dapp.com", session.der, nil)
 	if !bytes.Equal(byTemporary, byPasskey) {
@@ -127,7 +132,10 @@ func TestATemporaryKeyEndsWithItsDevice(t *testing.T) {
 	temporary, anna := newPasskey(t, "temporary"), newPasskey(t, "anna")
 	n := c.enroll(temporary, anna.method("anna")).Ok.Number
 	c.do(anna.id, "remove", args{n, anna.der})
-	c.refuses(c.ask(temporary.id, "get_principal", args{n, "https://dapp.com"}), "could not be authenticated")
+	again := c.newAnchor(anna, "anna")
+	for _, number := range []uint64{n, again} {
+		c.refuses(c.ask(temporary.id, "get_principal", args{number, "https://dapp.com"}), "could not be authenticated")
+	}
 }
 
 func TestRegistrationStepsOutOfOrderAreRefused(t *testing.T) {
