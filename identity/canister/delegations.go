@@ -89,8 +89,9 @@ const (
 	// maxSignatures bounds the tree, maxPerAnchor one identity's part of it.
 	maxSignatures = 20_000
 	maxPerAnchor  = 100
-	// pruneAtOnce bounds what one message removes: more than it adds.
-	pruneAtOnce = 100
+	// pruneAtOnce bounds what one message removes, so that none pays for all that expired
+	// before it. It is more than a message adds.
+	pruneAtOnce = 4
 
 	sigLabel = "sig"
 )

@@ -55,9 +55,11 @@ func (s *store) challenge(now uint64) (challenge, error) {
 		return challenge{}, err
 	}
 	c := &s.challenges
-	maps.DeleteFunc(c.open, func(_ string, expires uint64) bool { return expires <= now })
 	if uint64(len(c.open)) >= s.config.Captcha.MaxUnsolved {
-		return challenge{}, errors.New("too many inflight captchas")
+		maps.DeleteFunc(c.open, func(_ string, expires uint64) bool { return expires <= now })
+		if uint64(len(c.open)) >= s.config.Captcha.MaxUnsolved {
+			return challenge{}, errors.New("too many inflight captchas")
+		}
 	}
 	c.made++
 	sum := hash(s.salt[:], []byte("challenge"), binary.LittleEndian.AppendUint64(nil, c.made), binary.LittleEndian.AppendUint64(nil, now))
@@ -99,7 +101,7 @@ func (s *store) registerFirst(caller principal.ID, d device, solution challengeR
 
 // flows are registrations of the second version that were started and not finished: by
 // caller, when they expire.
-type flows struct{ open map[principal.ID]uint64 }
+type flows struct{ open map[who]uint64 }
 
 func (s *store) startFlow(caller principal.ID, now uint64) result[nextStepResult, startError] {
 	if caller.IsAnonymous() {
@@ -112,19 +114,19 @@ func (s *store) startFlow(caller principal.ID, now uint64) result[nextStepResult
 		return failed[nextStepResult](startError{RateLimit: true})
 	}
 	if len(s.flows.open) >= maxFlows {
-		maps.DeleteFunc(s.flows.open, func(_ principal.ID, expires uint64) bool { return expires <= now })
+		maps.DeleteFunc(s.flows.open, func(_ who, expires uint64) bool { return expires <= now })
 		if len(s.flows.open) >= maxFlows {
 			return failed[nextStepResult](startError{RateLimit: true})
 		}
 	}
-	s.flows.open[caller] = now + flowLife
+	s.flows.open[whoIs(caller)] = now + flowLife
 	return ok[nextStepResult, startError](finishNext())
 }
 
 func finishNext() nextStepResult { return nextStepResult{nextStep{Finish: true}} }
 
 func (f *flows) has(caller principal.ID, now uint64) bool {
-	expires, ok := f.open[caller]
+	expires, ok := f.open[whoIs(caller)]
 	return ok && now < expires
 }
 
@@ -160,7 +162,7 @@ func (s *store) finishFlow(caller principal.ID, arg finishArg, now uint64) resul
 	case err != nil:
 		return failed[finishResult](finishError{Storage: textOf(err)})
 	}
-	delete(s.flows.open, caller)
+	delete(s.flows.open, whoIs(caller))
 	s.temporary.add(caller, a.number, d.PubKey, now)
 	return ok[finishResult, finishError](finishResult{a.number})
 }

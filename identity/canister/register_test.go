@@ -138,6 +138,29 @@ func TestATemporaryKeyEndsWithItsDevice(t *testing.T) {
 	}
 }
 
+func TestNoRegistrationPaysForAllKeysThatExpiredBeforeIt(t *testing.T) {
+	keys := temporaryKeys{keys: map[who]temporaryKey{}}
+	key := func(i int) principal.ID { return principal.SelfAuthenticating([]byte(fmt.Sprint(i))) }
+	for i := range maxTemporary + 10 {
+		keys.add(key(i), uint64(i), nil, 0)
+	}
+	if _, ok := keys.get(key(9), 0); ok || len(keys.keys) != maxTemporary {
+		t.Errorf("%d keys are kept", len(keys.keys))
+	}
+	for i := range 10 {
+		keys.add(key(-1-i), 7, nil, temporaryLife)
+		if want := maxTemporary - 1 - i; len(keys.keys) != want {
+			t.Fatalf("%d keys are left, want %d: one comes and two go", len(keys.keys), want)
+		}
+	}
+	if _, ok := keys.get(key(5_000), temporaryLife); ok {
+		t.Error("a key that expired and has not gone yet is good")
+	}
+	if k, ok := keys.get(key(-1), temporaryLife); !ok || k.anchor != 7 {
+		t.Error("a new key is not good")
+	}
+}
+
 func TestRegistrationStepsOutOfOrderAreRefused(t *testing.T) {
 	c := install(t)
 	temporary, anna := newPasskey(t, "temporary"), newPasskey(t, "anna")

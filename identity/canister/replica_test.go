@@ -143,12 +143,12 @@ func (r *onReplica) settle(ids []types.RequestID) {
 }
 
 // costs are instructions per message, on average over so many of them that the index
-// grows several times, and of an upgrade.
+// grows and the collector runs several times, and of an upgrade.
 type costs struct{ register, delegate, delegateAccount, upgrade float64 }
 
 func (r *onReplica) measure(anchors int) costs {
 	r.t.Helper()
-	const repeats = 64
+	const repeats = 512
 	per := func(messages int, run func(i int)) float64 {
 		before := r.instructions()
 		for i := range repeats {

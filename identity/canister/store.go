@@ -42,8 +42,8 @@ func newStore(mem memory, self principal.ID) *store {
 	s.index = index{&s.regions, &s.counters, &s.blocks, &s.salt}
 	s.signatures = newSignatures()
 	s.challenges.open = map[string]uint64{}
-	s.flows.open = map[principal.ID]uint64{}
-	s.temporary.keys = map[principal.ID]temporaryKey{}
+	s.flows.open = map[who]uint64{}
+	s.temporary.keys = map[who]temporaryKey{}
 	s.pairings.open, s.pairings.ids = map[uint64]*pairing{}, map[string]uint64{}
 	return s
 }
@@ -131,7 +131,7 @@ func (s *store) authenticate(caller principal.ID, number, now uint64) (a *anchor
 		return a, i, nil
 	}
 	if t, ok := s.temporary.get(caller, now); ok && t.anchor == number {
-		if i := a.find([]byte(t.pubkey)); i >= 0 {
+		if i := a.owner(t.device.principal()); i >= 0 {
 			return a, i, nil
 		}
 	}
@@ -171,18 +171,36 @@ const (
 	day    = 24 * 60 * minute
 )
 
+// who is a principal without a pointer: its length and its bytes. The collector does not
+// look into maps of them, so that calls do not pay for how many there are.
+type who [1 + principal.MaxLen]byte
+
+func whoIs(id principal.ID) (w who) {
+	w[0] = byte(id.Len())
+	copy(w[1:], id.Raw())
+	return w
+}
+
+func (w who) principal() principal.ID {
+	id, err := principal.FromBytes(w[1 : 1+w[0]])
+	if err != nil {
+		panic(err) // made by whoIs
+	}
+	return id
+}
+
 // temporaryKey is a key that may act for an anchor as if it were one of its devices'.
 type temporaryKey struct {
 	anchor  uint64
-	pubkey  string // of the device that it stands for
+	device  who // whose key it stands for
 	expires uint64
 }
 
 // temporaryKeys let a page go on after a registration: it has made the passkey a moment
 // ago, and asking for it at once a second time would be a nuisance.
 type temporaryKeys struct {
-	keys  map[principal.ID]temporaryKey
-	queue []principal.ID // in the order in which they expire
+	keys  map[who]temporaryKey
+	queue []who // in the order in which they expire
 }
 
 const (
@@ -191,18 +209,23 @@ const (
 )
 
 func (t *temporaryKeys) get(caller principal.ID, now uint64) (temporaryKey, bool) {
-	k, ok := t.keys[caller]
+	k, ok := t.keys[whoIs(caller)]
 	return k, ok && now < k.expires
 }
 
-// add lets a caller act for an anchor. Expired keys go, and the oldest if there are too many.
+// add lets a caller act for an anchor. Up to two keys go that expired or are too many: as
+// many as come would do, and no message pays for all that expired before it.
 func (t *temporaryKeys) add(caller principal.ID, number uint64, pubkey []byte, now uint64) {
-	t.queue = append(t.queue, caller)
-	t.keys[caller] = temporaryKey{number, string(pubkey), now + temporaryLife}
-	for len(t.queue) > 1 && (len(t.queue) > maxTemporary || t.keys[t.queue[0]].expires <= now) {
+	added := whoIs(caller)
+	t.queue = append(t.queue, added)
+	t.keys[added] = temporaryKey{number, whoIs(principal.SelfAuthenticating(pubkey)), now + temporaryLife}
+	for range 2 {
 		first := t.queue[0]
+		if len(t.queue) <= maxTemporary && t.keys[first].expires > now {
+			return
+		}
 		t.queue = t.queue[1:]
-		if first != caller {
+		if first != added {
 			delete(t.keys, first)
 		}
 	}
