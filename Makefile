@@ -14,7 +14,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench build worker extension sample assets clean deps
+.PHONY: help run test check race fuzz sim bench build worker extension sample assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,12 @@ assets: build/assets.wasm
 build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
+
+identity: build/identity.wasm ## the identity canister
+
+build/identity.wasm: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
 
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"portico/lightclient/principal"
+)
+
+// The seeds are SHA-256 of what the specification says, computed apart from this code
+// by Python's hashlib, for the salt of 32 bytes 1, 2, …, 32.
+func TestSeedsAreAsSpecified(t *testing.T) {
+	s := newStore(nil, principal.MustParse("rdmx6-jaaaa-aaaaa-aaadq-cai"))
+	for i := range s.salt {
+		s.salt[i] = byte(i + 1)
+	}
+	for _, x := range []struct {
+		number       uint64
+		account      bool
+		origin, seed string
+	}{
+		{number: 10000, origin: "https://nice-name.com", seed: "c54bacdf2bd51e18df418a8ce0745617886a5b2b7b189c9af09cbf89bbae2dfa"},
+		{number: 10001, origin: "https://nice-name.com", seed: "cea6368fdc608158cb93a7733244fa5ec661c42f9be43580ed8a54fd2a1995ac"},
+		{number: 10000, origin: "https://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io", seed: "ab363c5c3f3e038e291627295cf7c4655df3b396725dc16682d0b03321166f88"},
+		{number: 7, account: true, origin: "https://nice-name.com", seed: "c2a066871a0806f0f6cfe9ca4d01e3857cb0a11a9f5edf9ef2f92a30244d53ee"},
+	} {
+		origin, err := frontend(x.origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.anchorSeed(x.number, origin)
+		if x.account {
+			got = s.accountSeed(x.number, origin)
+		}
+		if hex.EncodeToString(got[:]) != x.seed {
+			t.Errorf("%d at %s: %x, want %s", x.number, x.origin, got, x.seed)
+		}
+	}
+	key := s.userKey(s.anchorSeed(10000, "https://nice-name.com"))
+	if id := principal.SelfAuthenticating(key).String(); id != "kast4-xljft-6jbnj-i7ctf-ngitt-eb2sr-siv5h-4e6oj-3utkp-hpcc2-3qe" {
+		t.Errorf("the principal is %s", id)
+	}
+	if want := "303c300c060a2b0601040183b8430102032c000a00000000000000070101"; !strings.HasPrefix(hex.EncodeToString(key), want) {
+		t.Errorf("the public key is %x, want %s and the seed", key, want)
+	}
+}
+
+func TestTheNewerDomainOfCanistersIsTheOlderOneInSeeds(t *testing.T) {
+	for origin, want := range map[string]string{
+		"https://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io":     "https://ryjl3-tyaaa-aaaaa-aaaba-cai.ic0.app",
+		"https://ryjl3-tyaaa-aaaaa-aaaba-cai.raw.icp0.io": "https://ryjl3-tyaaa-aaaaa-aaaba-cai.raw.ic0.app",
+		"https://ryjl3-tyaaa-aaaaa-aaaba-cai.ic0.app":     "https://ryjl3-tyaaa-aaaaa-aaaba-cai.ic0.app",
+		"http://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io":      "http://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io",
+		"https://a.b.icp0.io":                             "https://a.b.icp0.io",
+		"https://icp0.io":                                 "https://icp0.io",
+		"https://.icp0.io":                                "https://.icp0.io",
+		"https://x.icp0.io:8000":                          "https://x.icp0.io:8000",
+		"https://x.icp0.io.evil.com":                      "https://x.icp0.io.evil.com",
+	} {
+		if got, err := frontend(origin); err != nil || got != want {
+			t.Errorf("%s became %s, %v", origin, got, err)
+		}
+	}
+}
+
+func TestADelegationVerifiesAsTheUserKeyOnTheOriginsPrincipal(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	userKey, d := c.logIn(anna.id, number, "https://dapp.com", session.der, nil)
+	if err := c.verify(userKey, d); err != nil {
+		t.Error(err)
+	}
+	if want := uint64(c.Now) + uint64(30*time.Minute); d.Delegation.Expiration != want {
+		t.Errorf("it expires at %d, want %d", d.Delegation.Expiration, want)
+	}
+	var id principal.ID
+	c.query(anna.id, "get_principal", args{number, "https://dapp.com"}, &id)
+	if id != principal.SelfAuthenticating(userKey) {
+		t.Errorf("get_principal says %s", id)
+	}
+	salt := firstRandom()
+	seed := hash(salt[:], []byte("10000"), []byte("https://dapp.com"))
+	if !bytes.HasSuffix(userKey, seed[:]) {
+		t.Errorf("the user's key ends in %x, want %x", userKey, seed)
+	}
+	forged := d
+	forged.Delegation.Expiration++
+	if c.verify(userKey, forged) == nil {
+		t.Error("a delegation with another expiration verifies")
+	}
+	forged = d
+	forged.Delegation.PubKey = anna.der
+	if c.verify(userKey, forged) == nil {
+		t.Error("a delegation to another key verifies")
+	}
+	other, _ := c.logIn(anna.id, number, "https://other.com", session.der, nil)
+	if c.verify(other, d) == nil {
+		t.Error("the delegation verifies for the principal of another origin")
+	}
+}
+
+func TestManyDelegationsVerifyWhileTheyAreWaiting(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	keys, expirations := map[string][]byte{}, map[string]uint64{}
+	for i := range 40 {
+		origin := "https://dapp" + strings.Repeat("x", i) + ".com"
+		var key []byte
+		var expires uint64
+		c.do(anna.id, "prepare_delegation", args{number, origin, session.der, (*uint64)(nil)}, &key, &expires)
+		keys[origin], expirations[origin] = key, expires
+	}
+	for origin, key := range keys {
+		var got getDelegationResponse
+		c.query(anna.id, "get_delegation", args{number, origin, session.der, expirations[origin]}, &got)
+		if got.Signed == nil {
+			t.Fatalf("%s: no such delegation", origin)
+		}
+		if err := c.verify(key, *got.Signed); err != nil {
+			t.Errorf("%s: %v", origin, err)
+		}
+		for other, otherKey := range keys {
+			if seed := plainHash(otherKey[len(otherKey)-32:]); other != origin && bytes.Contains(got.Signed.Signature, seed[:]) {
+				t.Errorf("the delegation for %s shows that there is one for %s", origin, other)
+			}
+		}
+	}
+}
+
+func TestADelegationLastsAsLongAsAskedForAndThirtyDaysAtMost(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	for ttl, want := range map[uint64]uint64{0: 0, minute: minute, 29 * day: 29 * day, 31 * day: 30 * day, math.MaxUint64: 30 * day} {
+		if _, d := c.logIn(anna.id, number, "https://dapp.com", session.der, &ttl); d.Delegation.Expiration != uint64(c.Now)+want {
+			t.Errorf("asked for %d, it lasts %d", ttl, d.Delegation.Expiration-uint64(c.Now))
+		}
+	}
+}
+
+func TestASignatureCanBeFetchedForAMinute(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	var key []byte
+	var expires uint64
+	c.do(anna.id, "prepare_delegation", args{number, "https://dapp.com", session.der, (*uint64)(nil)}, &key, &expires)
+	get := func() bool {
+		var got getDelegationResponse
+		c.query(anna.id, "get_delegation", args{number, "https://dapp.com", session.der, expires}, &got)
+		return got.Signed != nil
+	}
+	c.pass(59 * time.Second)
+	c.logIn(anna.id, number, "https://other.com", session.der, nil)
+	if !get() {
+		t.Error("it is gone after 59 seconds")
+	}
+	c.pass(2 * time.Second)
+	c.logIn(anna.id, number, "https://other.com", session.der, nil)
+	if get() {
+		t.Error("it is still there after 61 seconds")
+	}
+}
+
+func TestWaitingSignaturesAreBounded(t *testing.T) {
+	s := newSignatures()
+	for i := range maxPerAnchor {
+		if err := s.sign(1, [32]byte{1}, []byte{byte(i)}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.sign(1, [32]byte{1}, []byte("one more"), 0); err != errBusy {
+		t.Errorf("one more of the same anchor: %v", err)
+	}
+	if err := s.sign(2, [32]byte{2}, []byte("another"), 0); err != nil {
+		t.Errorf("one of another anchor: %v", err)
+	}
+	for i := len(s.queue); i < maxSignatures; i++ {
+		if err := s.sign(uint64(i), [32]byte{byte(i), byte(i >> 8)}, []byte("x"), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.sign(1_000_000, [32]byte{1}, []byte("x"), 1); err != errBusy {
+		t.Errorf("too many in all: %v", err)
+	}
+	for range maxSignatures {
+		s.prune(2 * minute)
+	}
+	if empty := newSignatures(); s.tree.Hash() != empty.tree.Hash() || len(s.queue) != 0 || len(s.signed) != 0 {
+		t.Error("something is left of expired signatures")
+	}
+}
+
+func TestADelegationForAnothersAnchorIsRefused(t *testing.T) {
+	c := install(t)
+	anna, mallory, session := newPasskey(t, "anna"), newPasskey(t, "mallory"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	c.newAnchor(mallory, "mallory")
+	var key []byte
+	var expires uint64
+	c.do(anna.id, "prepare_delegation", args{number, "https://dapp.com", session.der, (*uint64)(nil)}, &key, &expires)
+	for _, who := range []principal.ID{mallory.id, session.id, principal.Anonymous(), c.Self} {
+		for _, n := range []uint64{number, 9_999, 20_000, math.MaxUint64} {
+			c.refuses(c.try(who, "prepare_delegation", args{n, "https://dapp.com", session.der, (*uint64)(nil)}), "could not be authenticated")
+			c.refuses(c.ask(who, "get_delegation", args{n, "https://dapp.com", session.der, expires}), "could not be authenticated")
+			c.refuses(c.ask(who, "get_principal", args{n, "https://dapp.com"}), "could not be authenticated")
+			var p result[preparedDelegation, delegationError]
+			c.do(who, "prepare_account_delegation", args{n, "https://dapp.com", (*uint64)(nil), session.der, (*uint64)(nil), (*permissions)(nil)}, &p)
+			var g result[signedDelegation, delegationError]
+			c.query(who, "get_account_delegation", args{n, "https://dapp.com", (*uint64)(nil), session.der, expires, (*permissions)(nil)}, &g)
+			if p.Err == nil || p.Err.Unauthorized == nil || *p.Err.Unauthorized != who || g.Err == nil || g.Err.Unauthorized == nil {
+				t.Errorf("%s at anchor %d: %+v, %+v", who, n, p, g)
+			}
+		}
+	}
+}
+
+func TestSessionKeysOfWrongFormAndLongOriginsAreRefused(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	number := c.newAnchor(anna, "anna")
+	for named, key := range map[string][]byte{
+		"nothing": {}, "raw bytes": session.der[12:], "one byte short": session.der[:43], "one byte more": append(bytes.Clone(session.der), 0),
+		"a huge key": make([]byte, 100_000),
+	} {
+		err := c.try(anna.id, "prepare_delegation", args{number, "https://dapp.com", key, (*uint64)(nil)})
+		if err == nil || !strings.Contains(err.Error(), "key") {
+			t.Errorf("%s: %v", named, err)
+		}
+	}
+	long := "https://" + strings.Repeat("a", 248)
+	c.refuses(c.try(anna.id, "prepare_delegation", args{number, long, session.der, (*uint64)(nil)}), "exceeds the limit of 255 bytes")
+	c.logIn(anna.id, number, long[:255], session.der, nil)
+}
+
+func TestPrincipalsOfOnePersonAreDifferentAtEveryOriginAndTheSameOnEveryDevice(t *testing.T) {
+	c := install(t)
+	anna, phone, ben, session := newPasskey(t, "anna"), newPasskey(t, "phone"), newPasskey(t, "ben"), newPasskey(t, "session")
+	a, b := c.newAnchor(anna, "anna"), c.newAnchor(ben, "ben")
+	c.do(anna.id, "add", args{a, phone.device("phone")})
+	seen := map[principal.ID]string{}
+	at := func(p passkey, n uint64, origin string) principal.ID {
+		key, d := c.logIn(p.id, n, origin, session.der, nil)
+		if err := c.verify(key, d); err != nil {
+			t.Error(err)
+		}
+		return principal.SelfAuthenticating(key)
+	}
+	for _, origin := range []string{"https://one.com", "https://two.com", "http://one.com", "https://one.com:444"} {
+		for _, x := range []struct {
+			p passkey
+			n uint64
+		}{{anna, a}, {ben, b}} {
+			id := at(x.p, x.n, origin)
+			if other, ok := seen[id]; ok {
+				t.Errorf("%s at %s is who was there at %s", id, origin, other)
+			}
+			seen[id] = origin
+		}
+		if at(anna, a, origin) != at(phone, a, origin) {
+			t.Errorf("another device is another principal at %s", origin)
+		}
+	}
+}
+
+func TestAccountsHavePrincipalsOfTheirOwn(t *testing.T) {
+	c := install(t)
+	anna, ben, session := newPasskey(t, "anna"), newPasskey(t, "ben"), newPasskey(t, "session")
+	a, b := c.newAnchor(anna, "anna"), c.newAnchor(ben, "ben")
+	const origin = "https://dapp.com"
+	logIn := func(account *uint64, p *permissions) principal.ID {
+		var prepared result[preparedDelegation, delegationError]
+		c.do(anna.id, "prepare_account_delegation", args{a, origin, account, session.der, (*uint64)(nil), p}, &prepared)
+		if prepared.Ok == nil {
+			t.Fatalf("%+v", prepared.Err)
+		}
+		var got result[signedDelegation, delegationError]
+		c.query(anna.id, "get_account_delegation", args{a, origin, account, session.der, prepared.Ok.Expiration, p}, &got)
+		if got.Ok == nil {
+			t.Fatalf("%+v", got.Err)
+		}
+		if err := c.verify(prepared.Ok.UserKey, *got.Ok); err != nil {
+			t.Error(err)
+		}
+		if restricted := got.Ok.Delegation.Permissions != nil; restricted != (p != nil && p.Queries) {
+			t.Errorf("permissions %v", got.Ok.Delegation.Permissions)
+		}
+		return principal.SelfAuthenticating(prepared.Ok.UserKey)
+	}
+	primary := logIn(nil, nil)
+	var plain principal.ID
+	c.query(anna.id, "get_principal", args{a, origin}, &plain)
+	if primary != plain {
+		t.Errorf("the primary account is %s, the anchor %s", primary, plain)
+	}
+	var added, named result[accountInfo, changeAccountError]
+	c.do(anna.id, "create_account", args{a, origin, "work"}, &added)
+	work := logIn(added.Ok.Number, &permissions{Queries: true})
+	if work == primary || logIn(added.Ok.Number, &permissions{All: true}) != work {
+		t.Error("an added account has not one principal of its own")
+	}
+	text := "home"
+	c.do(anna.id, "update_account", args{a, origin, (*uint64)(nil), accountUpdate{&text}}, &named)
+	if named.Ok == nil || logIn(named.Ok.Number, nil) != primary || logIn(nil, nil) != primary {
+		t.Errorf("a name changed the primary account's principal: %+v", named)
+	}
+	var set result[accountInfo, setDefaultError]
+	c.do(anna.id, "set_default_account", args{a, origin, added.Ok.Number}, &set)
+	var standard result[accountInfo, getDefaultError]
+	c.query(anna.id, "get_default_account", args{a, origin}, &standard)
+	if standard.Ok == nil || *standard.Ok.Number != *added.Ok.Number {
+		t.Errorf("the default account is %+v", standard)
+	}
+	var refusal result[preparedDelegation, delegationError]
+	c.do(ben.id, "prepare_account_delegation", args{b, origin, added.Ok.Number, session.der, (*uint64)(nil), (*permissions)(nil)}, &refusal)
+	if refusal.Err == nil || refusal.Err.Unauthorized == nil {
+		t.Errorf("another's account: %+v", refusal)
+	}
+	var long result[accountInfo, changeAccountError]
+	c.do(anna.id, "create_account", args{a, origin, strings.Repeat("x", maxAccountName+1)}, &long)
+	if long.Err == nil || !long.Err.NameTooLong {
+		t.Errorf("a long name: %+v", long)
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"portico/lightclient/principal"
+	"portico/node/cdk"
+)
+
+const saltBytes = 32
+
+// store is the canister's state. What is in regions and the header outlives upgrades;
+// everything else is about the last minutes and may be lost: signatures not fetched
+// yet, registrations under way, temporary keys.
+type store struct {
+	regions regions
+	counters
+	written counters // as the header has them
+	blocks  blocks
+	index   index
+	salt    [saltBytes]byte
+	config  initArgs
+	self    principal.ID
+
+	signatures signatures
+	site       site
+	limiter    limiter
+	challenges challenges
+	flows      flows
+	temporary  temporaryKeys
+	pairings   pairings
+}
+
+func newStore(mem memory, self principal.ID) *store {
+	s := &store{self: self}
+	s.regions.mem = mem
+	s.buckets = firstBuckets
+	s.blocks = blocks{&s.regions, &s.counters}
+	s.index = index{&s.regions, &s.counters, &s.blocks, &s.salt}
+	s.signatures = newSignatures()
+	s.challenges.open = map[string]uint64{}
+	s.flows.open = map[who]uint64{}
+	s.temporary.keys = map[who]temporaryKey{}
+	s.pairings.open, s.pairings.ids = map[uint64]*pairing{}, map[string]uint64{}
+	return s
+}
+
+// begin writes the header of a new canister.
+func (s *store) begin() error {
+	h := make([]byte, configAt)
+	copy(h, magic)
+	binary.LittleEndian.PutUint32(h[len(magic):], formatVersion)
+	if _, err := s.regions.mem.WriteAt(h, 0); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// flush writes the counters if they changed.
+func (s *store) flush() error {
+	if s.counters == s.written {
+		return nil
+	}
+	s.written = s.counters
+	_, err := s.regions.mem.WriteAt(s.counters.append(nil), countersAt)
+	return err
+}
+
+// load reads the header that an earlier version of the code left.
+func load(mem memory, self principal.ID) (*store, error) {
+	s := newStore(mem, self)
+	h := make([]byte, configAt)
+	if _, err := mem.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if string(h[:len(magic)]) != magic {
+		return nil, errors.New("stable memory holds the state of another program")
+	}
+	if v := binary.LittleEndian.Uint32(h[len(magic):]); v != formatVersion {
+		return nil, fmt.Errorf("stable memory has format version %d, this code knows %d", v, formatVersion)
+	}
+	copy(s.salt[:], h[len(magic)+4:countersAt])
+	s.counters.set(h[countersAt:])
+	s.written = s.counters
+	if s.buckets == 0 {
+		return nil, errors.New("stable memory says that the index has no buckets")
+	}
+	if err := s.regions.load(); err != nil {
+		return nil, err
+	}
+	return s, s.loadConfig()
+}
+
+// setSalt sets the salt for good. Whoever comes second changes nothing.
+func (s *store) setSalt(salt []byte) error {
+	if s.salted != 0 {
+		return errSalted
+	}
+	if len(salt) != saltBytes {
+		return fmt.Errorf("the salt has %d bytes, not %d", saltBytes, len(salt))
+	}
+	copy(s.salt[:], salt)
+	s.salted = 1
+	_, err := s.regions.mem.WriteAt(s.salt[:], int64(len(magic)+4))
+	return err
+}
+
+var errSalted = errors.New("the salt is set already")
+
+// unauthorized is a caller who did not prove to have a key of the anchor. An anchor
+// that does not exist gives the same answer, so that guessing numbers tells nothing.
+type unauthorized struct{ caller principal.ID }
+
+func (e unauthorized) Error() string { return fmt.Sprintf("%s could not be authenticated.", e.caller) }
+
+// authenticate reads an anchor for a caller with one of its keys: a device's, or for
+// some minutes after a registration the key that it was made with. The error is an
+// unauthorized or says what is broken.
+func (s *store) authenticate(caller principal.ID, number, now uint64) (a *anchor, device int, err error) {
+	a, err = s.anchor(number)
+	if errors.Is(err, errNoAnchor) {
+		return nil, 0, unauthorized{caller}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if i := a.owner(caller); i >= 0 {
+		return a, i, nil
+	}
+	if t, ok := s.temporary.get(caller, now); ok && t.anchor == number {
+		if i := a.owner(t.device.principal()); i >= 0 {
+			return a, i, nil
+		}
+	}
+	return nil, 0, unauthorized{caller}
+}
+
+// usageGrain is how exactly the last use of a device is known: noting every use would
+// store an anchor more often than anybody looks.
+const usageGrain = minute
+
+// open is authenticate for what changes the anchor: it notes when the device was used,
+// for the caller to keep.
+func (s *store) open(caller principal.ID, number, now uint64) (*anchor, error) {
+	a, i, err := s.authenticate(caller, number, now)
+	if err != nil {
+		return nil, err
+	}
+	if d := &a.Devices[i]; d.LastUsage == nil || now-*d.LastUsage >= usageGrain {
+		d.LastUsage = &now
+		a.used = true
+	}
+	return a, nil
+}
+
+// use is open for what changes something else.
+func (s *store) use(caller principal.ID, number, now uint64) (*anchor, error) {
+	a, err := s.open(caller, number, now)
+	if err != nil || !a.used {
+		return a, err
+	}
+	return a, s.keep(a)
+}
+
+const (
+	second = uint64(1_000_000_000)
+	minute = 60 * second
+	day    = 24 * 60 * minute
+)
+
+// who is a principal without a pointer: its length and its bytes. The collector does not
+// look into maps of them, so that calls do not pay for how many there are.
+type who [1 + principal.MaxLen]byte
+
+func whoIs(id principal.ID) (w who) {
+	w[0] = byte(id.Len())
+	copy(w[1:], id.Raw())
+	return w
+}
+
+func (w who) principal() principal.ID {
+	id, err := principal.FromBytes(w[1 : 1+w[0]])
+	if err != nil {
+		panic(err) // made by whoIs
+	}
+	return id
+}
+
+// temporaryKey is a key that may act for an anchor as if it were one of its devices'.
+type temporaryKey struct {
+	anchor  uint64
+	device  who // whose key it stands for
+	expires uint64
+}
+
+// temporaryKeys let a page go on after a registration: it has made the passkey a moment
+// ago, and asking for it at once a second time would be a nuisance.
+type temporaryKeys struct {
+	keys  map[who]temporaryKey
+	queue []who // in the order in which they expire
+}
+
+const (
+	temporaryLife = 10 * minute
+	maxTemporary  = 10_000
+)
+
+func (t *temporaryKeys) get(caller principal.ID, now uint64) (temporaryKey, bool) {
+	k, ok := t.keys[whoIs(caller)]
+	return k, ok && now < k.expires
+}
+
+// add lets a caller act for an anchor. Up to two keys go that expired or are too many: as
+// many as come would do, and no message pays for all that expired before it.
+func (t *temporaryKeys) add(caller principal.ID, number uint64, pubkey []byte, now uint64) {
+	added := whoIs(caller)
+	t.queue = append(t.queue, added)
+	t.keys[added] = temporaryKey{number, whoIs(principal.SelfAuthenticating(pubkey)), now + temporaryLife}
+	for range 2 {
+		first := t.queue[0]
+		if len(t.queue) <= maxTemporary && t.keys[first].expires > now {
+			return
+		}
+		t.queue = t.queue[1:]
+		if first != added {
+			delete(t.keys, first)
+		}
+	}
+}
+
+// hash is SHA-256 of some parts, each with its length in one byte before it, as seeds
+// are made: parts of more than 255 bytes are a mistake of the caller's.
+func hash(parts ...[]byte) [32]byte {
+	h := cdk.NewSHA256()
+	for _, p := range parts {
+		h.Write([]byte{byte(len(p))})
+		h.Write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// plainHash is SHA-256.
+func plainHash(b []byte) [32]byte {
+	h := cdk.NewSHA256()
+	h.Write(b)
+	return [32]byte(h.Sum(nil))
+}
