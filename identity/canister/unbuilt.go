@@ -134,15 +134,6 @@ func noEmailRecoveryResolveViaDoh() {
 	refuseUpdate("email_recovery_resolve_via_doh", "e-mail recovery")
 }
 
-//go:wasmexport canister_update_deploy_archive
-func noDeployArchive() { refuseUpdate("deploy_archive", "archive") }
-
-//go:wasmexport canister_update_fetch_entries
-func noFetchEntries() { refuseUpdate("fetch_entries", "archive") }
-
-//go:wasmexport canister_update_acknowledge_entries
-func noAcknowledgeEntries() { refuseUpdate("acknowledge_entries", "archive") }
-
 //go:wasmexport canister_query_mcp_get_config
 func noMcpGetConfig() { refuseQuery("mcp_get_config", "MCP sessions") }
 
