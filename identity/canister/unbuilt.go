@@ -22,21 +22,6 @@ func refuseQuery(method, needs string) {
 	cdk.Query(func(*cdk.Message) error { return unbuilt(method, needs) })
 }
 
-//go:wasmexport canister_update_prepare_attributes
-func noPrepareAttributes() { refuseUpdate("prepare_attributes", "attributes") }
-
-//go:wasmexport canister_query_get_attributes
-func noGetAttributes() { refuseQuery("get_attributes", "attributes") }
-
-//go:wasmexport canister_update_prepare_icrc3_attributes
-func noPrepareIcrc3Attributes() { refuseUpdate("prepare_icrc3_attributes", "attributes") }
-
-//go:wasmexport canister_query_get_icrc3_attributes
-func noGetIcrc3Attributes() { refuseQuery("get_icrc3_attributes", "attributes") }
-
-//go:wasmexport canister_query_list_available_attributes
-func noListAvailableAttributes() { refuseQuery("list_available_attributes", "attributes") }
-
 //go:wasmexport canister_update_prepare_id_alias
 func noPrepareIdAlias() { refuseUpdate("prepare_id_alias", "verifiable credentials") }
 
