@@ -106,6 +106,7 @@ const (
 	defaultTokenTime   = 10 * second
 	defaultTokens      = 20_000
 	defaultMaxUnsolved = 500
+	maxUnsolved        = 10_000
 	maxOrigins         = 100
 	maxOriginBytes     = 255
 	// maxAnchors leaves room for the index and the accounts.

@@ -177,7 +177,10 @@ func addTentative() {
 	var number uint64
 	var d device
 	update(func(m *cdk.Message) (any, error) {
-		random, err := randomness(m)
+		random, err := state.codeFor(m, number)
+		if errors.Is(err, errModeOff) {
+			return addTentativeResponse{ModeOff: true}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
