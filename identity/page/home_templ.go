@@ -8,8 +8,8 @@ package page
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// Home is where people create an identity and look after it.
-func Home(f Files, title string) templ.Component {
+// Home is where people create an identity and look after it. First is the view to begin with.
+func Home(f Files, title, first string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -64,7 +64,7 @@ func Home(f Files, title string) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = View("start", "One identity, no password").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = View("start", "One identity, no password", first).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -72,7 +72,7 @@ func Home(f Files, title string) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Entrance().Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Entrance(first).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -110,7 +110,7 @@ func Home(f Files, title string) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = Document(f, title, "start").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Document(f, title).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -139,7 +139,7 @@ func manage() templ.Component {
 			templ_7745c5c3_Var4 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section data-view=\"manage\" aria-labelledby=\"manage-title\" hidden><h1 id=\"manage-title\" tabindex=\"-1\">Your identity</h1><p class=\"number\">Identity number <strong id=\"anchor\"></strong></p><p id=\"advice\" class=\"advice\" hidden>You can sign in with one passkey alone. Add another device or a recovery phrase, so that you can still get in when you lose it.</p><h2 id=\"passkeys-title\">Passkeys</h2><ul id=\"passkeys\" class=\"methods\" aria-labelledby=\"passkeys-title\"></ul><div class=\"buttons\"><button type=\"button\" class=\"second\" data-do=\"add-here\">Add a passkey on this device</button> <button type=\"button\" class=\"second\" data-do=\"add-device\">Add another device</button></div><h2 id=\"recovery-title\">Recovery</h2><p id=\"no-recovery\" class=\"quiet\">For the day on which you have none of your devices.</p><ul id=\"recovery\" class=\"methods\" aria-labelledby=\"recovery-title\"></ul><div class=\"buttons\"><button type=\"button\" class=\"second\" data-do=\"make-phrase\">Create a recovery phrase</button> <button type=\"button\" class=\"second\" data-do=\"add-recovery\">Add a recovery device</button></div><hr><button type=\"button\" class=\"second\" data-do=\"sign-out\">Sign out</button><template id=\"method\"><li class=\"method\"><p class=\"name\"></p><p class=\"about\"></p><p class=\"badges\"></p><div class=\"deeds\"><button type=\"button\" data-deed=\"rename\">Rename</button> <button type=\"button\" data-deed=\"protect\">Protect</button> <button type=\"button\" data-deed=\"remove\">Remove</button></div></li></template></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section data-view=\"manage\" aria-labelledby=\"manage-title\" hidden><h1 id=\"manage-title\" tabindex=\"-1\">Your identity</h1><p class=\"number\">Identity number <strong id=\"anchor\"></strong></p><p id=\"done\" class=\"done\" role=\"status\" hidden></p><p id=\"advice\" class=\"advice\" hidden>You can sign in with one passkey alone. Add another device or a recovery phrase, so that you can still get in when you lose it.</p><h2 id=\"passkeys-title\">Passkeys</h2><ul id=\"passkeys\" class=\"methods\" aria-labelledby=\"passkeys-title\"></ul><div class=\"buttons\"><button type=\"button\" class=\"second\" data-do=\"add-here\">Add a passkey on this device</button> <button type=\"button\" class=\"second\" data-do=\"add-device\">Add another device</button></div><h2 id=\"recovery-title\">Recovery</h2><p id=\"no-recovery\" class=\"quiet\">For the day on which you have none of your devices.</p><ul id=\"recovery\" class=\"methods\" aria-labelledby=\"recovery-title\"></ul><div class=\"buttons\"><button type=\"button\" class=\"second\" data-do=\"make-phrase\">Create a recovery phrase</button> <button type=\"button\" class=\"second\" data-do=\"add-recovery\">Add a recovery device</button></div><hr><button type=\"button\" class=\"second\" data-do=\"sign-out\">Sign out</button><template id=\"method\"><li class=\"method\"><p class=\"name\"></p><p class=\"about\"></p><p class=\"badges\"></p><div class=\"deeds\"><button type=\"button\" data-deed=\"rename\">Rename</button> <button type=\"button\" data-deed=\"protect\">Protect</button> <button type=\"button\" data-deed=\"remove\">Remove</button></div></li></template></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -186,7 +186,7 @@ func addDevice() templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = View("add", "Add another device").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = View("add", "Add another device", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -208,7 +208,7 @@ func addDevice() templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = View("added", "Finish on the other device").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = View("added", "Finish on the other device", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -255,7 +255,7 @@ func phrase() templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = View("phrase", "Your recovery phrase").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = View("phrase", "Your recovery phrase", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var9), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -281,7 +281,7 @@ func phrase() templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = View("check", "Check what you wrote").Render(templ.WithChildren(ctx, templ_7745c5c3_Var10), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = View("check", "Check what you wrote", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var10), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -9,7 +9,6 @@ package page
 
 import (
 	_ "embed"
-	"slices"
 
 	"github.com/a-h/templ"
 )
@@ -17,18 +16,10 @@ import (
 // Placeholder stands in every page where the canister puts its settings.
 const Placeholder = "PORTICO-IDENTITY-SETTINGS"
 
-// Names of the pages' scripts, which are the names of files in ts/ without their ending.
-const (
-	ScriptHome      = "home"
-	ScriptAuthorize = "authorize"
-	ScriptCLI       = "cli"
-	ScriptDevice    = "device"
-)
-
 // A Page is a document and where it is served.
 type Page struct {
 	Path    string // such as "/authorize"
-	Script  string // one of the names above
+	Script  string // the name of a file in ts without its ending, or nothing
 	content func(Files) templ.Component
 }
 
@@ -42,27 +33,17 @@ type Files struct {
 	Modules []string
 }
 
-// Pages are all pages, in the order of their paths.
+// Pages are all pages. That of the path /404 is served wherever there is no other.
 func Pages() []Page {
 	return []Page{
-		{"/", ScriptHome, func(f Files) templ.Component { return Home(f, "Internet Identity") }},
-		{"/authorize", ScriptAuthorize, Authorize},
-		{"/cli", ScriptCLI, CLI},
-		{"/device", ScriptDevice, Device},
-		{"/manage", ScriptHome, func(f Files) templ.Component { return Home(f, "Your identity") }},
-		{"/recover", ScriptHome, func(f Files) templ.Component { return Home(f, "Recover your identity") }},
+		{"/", "home", func(f Files) templ.Component { return Home(f, "Internet Identity", "start") }},
+		{"/404", "", Missing},
+		{"/authorize", "authorize", Authorize},
+		{"/cli", "cli", CLI},
+		{"/device", "device", Device},
+		{"/manage", "home", func(f Files) templ.Component { return Home(f, "Your identity", "start") }},
+		{"/recover", "home", func(f Files) templ.Component { return Home(f, "Recover your identity", "recover") }},
 	}
-}
-
-// Scripts are the names of all scripts that pages begin with.
-func Scripts() []string {
-	var out []string
-	for _, p := range Pages() {
-		if !slices.Contains(out, p.Script) {
-			out = append(out, p.Script)
-		}
-	}
-	return out
 }
 
 // Content is the page's document.

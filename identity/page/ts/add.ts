@@ -31,7 +31,7 @@ export function addDevice(current: Care, button: HTMLButtonElement): void {
     const expires = await current.door.backend.openRegistration(current.session, id);
     attempt++;
     const address = `${location.origin}/device#${id}`;
-    $("qr").innerHTML = encodeQR(address, "svg", { ecc: "medium", border: 1 });
+    $("qr").replaceChildren(drawing(encodeQR(address, "raw", { ecc: "medium", border: 1 })));
     const link = $<HTMLAnchorElement>("device-link");
     link.href = address;
     link.textContent = address;
@@ -39,6 +39,17 @@ export function addDevice(current: Care, button: HTMLButtonElement): void {
     show("add");
     countDown(expires);
   });
+}
+
+/** Draws dark squares, a row as one path. */
+function drawing(rows: readonly boolean[][]): SVGElement {
+  const name = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(name, "svg");
+  svg.setAttribute("viewBox", `0 0 ${rows.length} ${rows.length}`);
+  const path = document.createElementNS(name, "path");
+  path.setAttribute("d", rows.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : ""))).join(""));
+  svg.append(path);
+  return svg;
 }
 
 function newId(): string {
