@@ -392,7 +392,7 @@ func (n *network) announce(ctx context.Context, address *net.TCPAddr, r *replica
 	if n.identityModule != nil {
 		i := identity{module: n.identityModule, operator: filepath.Join(n.folder().path, operatorFile), gateway: "http://" + address.String(), rootKey: r.rootKey}
 		if err := i.deploy(ctx); err != nil {
-			return fmt.Errorf("Internet Identity: %w", err)
+			return fmt.Errorf("installing Internet Identity: %w", err)
 		}
 		fmt.Printf("Internet Identity is at %s\n", at(identityName+"."))
 	}
