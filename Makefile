@@ -19,8 +19,8 @@ SAMPLE  := build/sample
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: build worker sample ## a local network with a sample dapp, until Ctrl-C
-	$(BIN) up --sample $(SAMPLE)
+run: build worker sample identity ## a local network with Internet Identity and a sample dapp, until Ctrl-C
+	$(BIN) up --ii --sample $(SAMPLE)
 
 build: ## the program bin/portico
 	$(GO) build -o $(BIN) ./node
@@ -58,9 +58,9 @@ sample: deps assets worker ## the sample dapp
 
 FORCE:
 
-test: build worker sample chromium peers ## everything: packages, specification vectors, real clients, browser
+test: build worker sample identity chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
 screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots

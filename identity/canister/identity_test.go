@@ -18,9 +18,9 @@ import (
 	"portico/lightclient/envelope"
 	"portico/lightclient/fakenet"
 	"portico/lightclient/principal"
+	sigs "portico/lightclient/signature"
 	"portico/node/cdk/cdktest"
 	"portico/node/cdk/link"
-	"portico/node/crypto/usersig"
 )
 
 var (
@@ -218,7 +218,7 @@ func (c *canister) logIn(as principal.ID, number uint64, origin string, session 
 
 // verify checks a delegation as replicas do.
 func (c *canister) verify(userKey []byte, d signedDelegation) error {
-	v := usersig.New(usersig.Config{Certificates: &certificate.Verifier{RootKey: c.net.RootKey(), BLS: bls.NewVerifier().Verify}})
+	v := sigs.New(sigs.Config{Certificates: &certificate.Verifier{RootKey: c.net.RootKey(), BLS: bls.NewVerifier().Verify}})
 	e := envelope.Delegation{PublicKey: d.Delegation.PubKey, Expiration: d.Delegation.Expiration}
 	if d.Delegation.Permissions != nil {
 		e.Permissions = *d.Delegation.Permissions

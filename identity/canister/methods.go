@@ -337,5 +337,7 @@ func whoAmI() {
 //go:wasmexport canister_query_http_request
 func httpGet() {
 	var req httpRequest
-	query(func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	cdk.Query(func(m *cdk.Message) error {
+		return serve(m, func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	})
 }
