@@ -43,11 +43,15 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-identity: build/identity.wasm ## the identity canister
+identity: build/identity.wasm build/identity-archive.wasm.gz ## the identity canister and its archive
 
 build/identity.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
+
+build/identity-archive.wasm.gz: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did identity/archive/archive.did ./identity/archive
 
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
