@@ -177,7 +177,10 @@ func addTentative() {
 	var number uint64
 	var d device
 	update(func(m *cdk.Message) (any, error) {
-		random, err := randomness(m)
+		random, err := state.codeFor(m, number)
+		if errors.Is(err, errModeOff) {
+			return addTentativeResponse{ModeOff: true}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +265,7 @@ func getDelegation() {
 func lookupDeviceKey() {
 	var id []byte
 	query(func(principal.ID) (any, error) {
-		number, found, err := state.index.get(state.index.name(credentialName, id))
+		number, found, err := state.index.Get(state.index.Name(credentialName, id))
 		if err != nil || !found {
 			return (*keyWithAnchor)(nil), err
 		}
@@ -282,7 +285,7 @@ func lookupDeviceKey() {
 //go:wasmexport canister_update_lookup_caller_identity_by_recovery_phrase
 func lookupByPhrase() {
 	update(func(m *cdk.Message) (any, error) {
-		number, found, err := state.index.get(state.index.name(principalName, m.Caller().Bytes()))
+		number, found, err := state.index.Get(state.index.Name(principalName, m.Caller().Bytes()))
 		if err != nil || !found {
 			return (*uint64)(nil), err
 		}
