@@ -11,6 +11,7 @@ import (
 	"portico/lightclient/certificate"
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
+	sigs "portico/lightclient/signature"
 	"portico/node/crypto/usersig"
 )
 
@@ -71,7 +72,7 @@ func TestReplicasTakeTheMessageOfAttributesAsSenderInfo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = usersig.New(usersig.Config{Certificates: &certificate.Verifier{RootKey: c.net.RootKey(), BLS: bls.NewVerifier().Verify}}).Check(e, c.Now)
+		_, err = usersig.New(sigs.Config{Certificates: &certificate.Verifier{RootKey: c.net.RootKey(), BLS: bls.NewVerifier().Verify}}).Check(e, c.Now)
 		return err
 	}
 	if err := check(p.Ok.Message, g.Ok.Signature); err != nil {
