@@ -43,10 +43,11 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-identity: build/identity.wasm ## the identity canister
+identity: build/identity.wasm ## Internet Identity: its pages, and the canister with them
 
-build/identity.wasm: FORCE
+build/identity.wasm: deps FORCE
 	@mkdir -p build
+	$(NODE) identity/page/build.mjs
 	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
 
 sample: deps assets worker ## the sample dapp
