@@ -195,8 +195,8 @@ func (d *device) check() error {
 	switch {
 	case len(d.Alias) > maxAlias:
 		return fmt.Errorf("an alias has at most %d bytes, not %d", maxAlias, len(d.Alias))
-	case d.CredentialID != nil && len(*d.CredentialID) > maxCredentialID:
-		return fmt.Errorf("a credential id has at most %d bytes, not %d", maxCredentialID, len(*d.CredentialID))
+	case d.CredentialID != nil && (len(*d.CredentialID) == 0 || len(*d.CredentialID) > maxCredentialID):
+		return fmt.Errorf("a credential id has at least one byte and at most %d, not %d", maxCredentialID, len(*d.CredentialID))
 	case d.Origin != nil && len(*d.Origin) > maxDeviceOrigin:
 		return fmt.Errorf("a device's origin has at most %d bytes, not %d", maxDeviceOrigin, len(*d.Origin))
 	case d.AAGUID != nil && len(*d.AAGUID) != aaguidBytes:

@@ -106,6 +106,7 @@ const (
 	defaultTokenTime   = 10 * second
 	defaultTokens      = 20_000
 	defaultMaxUnsolved = 500
+	maxUnsolved        = 10_000
 	maxOrigins         = 100
 	maxOriginBytes     = 255
 	// maxAnchors leaves room for the index and the accounts.
@@ -124,6 +125,23 @@ func defaultConfig() initArgs {
 
 // numbers is the range of anchor numbers.
 func (s *store) numbers() (lo, hi uint64) { return s.config.Range.From, s.config.Range.To }
+
+// backend is the canister that has the identities: this one, unless it is to serve the
+// pages of another one alone.
+func (s *store) backend() principal.ID {
+	if b := s.config.BackendCanister; b != nil {
+		return *b
+	}
+	return s.self
+}
+
+// elsewhere is the refusal of a canister that serves nothing but pages.
+func (s *store) elsewhere() error {
+	if b := s.backend(); b != s.self {
+		return fmt.Errorf("this canister only serves pages: the identities are at %s", b)
+	}
+	return nil
+}
 
 // configure takes over what is set in args and stores the whole.
 func (s *store) configure(args *initArgs) error {

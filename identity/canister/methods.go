@@ -177,7 +177,10 @@ func addTentative() {
 	var number uint64
 	var d device
 	update(func(m *cdk.Message) (any, error) {
-		random, err := randomness(m)
+		random, err := state.codeFor(m, number)
+		if errors.Is(err, errModeOff) {
+			return addTentativeResponse{ModeOff: true}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -325,5 +328,7 @@ func whoAmI() {
 //go:wasmexport canister_query_http_request
 func httpGet() {
 	var req httpRequest
-	query(func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	cdk.Query(func(m *cdk.Message) error {
+		return serve(m, func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	})
 }

@@ -29,9 +29,11 @@ type pairings struct {
 }
 
 const (
-	pairingLife    = 15 * minute
-	maxPairings    = 10_000
-	pairingTries   = 3
+	pairingLife = 15 * minute
+	maxPairings = 10_000
+	// pairingTries is how many wrong codes end a registration (Internet Identity
+	// specification, "The verify_tentative_device method").
+	pairingTries   = 5
 	pairingIDRunes = 5
 )
 
@@ -110,7 +112,7 @@ func (p *pairings) announce(number uint64, d *device, session *principal.ID, ran
 	return x, nil
 }
 
-// confirm checks a code. Three wrong ones end the registration mode.
+// confirm checks a code. As many wrong ones as there are tries end the registration mode.
 func (p *pairings) confirm(number uint64, code string, now uint64) (*pairing, error) {
 	x := p.get(number, now)
 	switch {
@@ -138,7 +140,7 @@ func (p *pairings) lookUp(id string, now uint64) *uint64 {
 	return &number
 }
 
-// session is the anchor's pairing whose session is confirmed and the caller.
+// ofSession is the anchor's pairing whose session is confirmed and the caller, or nil.
 func (p *pairings) ofSession(number uint64, caller principal.ID, now uint64) *pairing {
 	x := p.open[number]
 	if x == nil || now >= x.expires || !x.proved || x.session == nil || *x.session != caller {

@@ -2,7 +2,8 @@ package main
 
 import "portico/lightclient/principal"
 
-// Types of the interface, see identity.did.
+// Types of the first version of the interface, of accounts, delegations and HTTP, see
+// identity.did.
 
 type (
 	device struct {

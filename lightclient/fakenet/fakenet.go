@@ -134,6 +134,7 @@ func (n *Network) delegation(at time.Time) *certificate.Delegation {
 	id := n.SubnetID()
 	c := n.sign(n.Root, at, []Entry{
 		E(n.Subnet.DER(), "subnet", id.Raw(), "public_key"),
+		E([]byte("application"), "subnet", id.Raw(), "type"), // canister signatures need it (interface specification)
 		E(ranges, "subnet", id.Raw(), "canister_ranges"),
 		E(ranges, "canister_ranges", id.Raw(), principal.Canister(0).Raw()),
 	})

@@ -168,7 +168,7 @@ func topologyOf(r *registry.Records) (tree.Topology, error) {
 func subnetOf(r *registry.Records, rootKey []byte) execution.Subnet {
 	return execution.Subnet{
 		ID: r.Subnet.ID, RootKey: rootKey, CostNodes: r.Subnet.CostNodes,
-		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, Provisional: r.Subnet.Provisional,
+		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, FirstGiven: r.Subnet.FirstGiven, Provisional: r.Subnet.Provisional,
 		Admins: r.Subnet.Admins, Nodes: len(r.Subnet.Members), QueryEpoch: r.Subnet.QueryEpoch, Version: Version, RegistryVersion: uint64(r.Version),
 	}
 }
@@ -220,7 +220,8 @@ func (s *States) load() error {
 		return err
 	}
 	if loaded == nil {
-		s.state = state.New(s.cfg.Records.Subnet.Genesis, s.cfg.Records.Subnet.FirstCanister)
+		subnet := &s.cfg.Records.Subnet
+		s.state = state.New(subnet.Genesis, max(subnet.FirstCanister, subnet.FirstGiven))
 	} else if err := s.restore(loaded); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"portico/lightclient/cbor"
 	"portico/lightclient/certificate"
 	"portico/lightclient/envelope"
+	"portico/lightclient/fakenet"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/leb128"
 	"portico/lightclient/principal"
@@ -98,11 +99,20 @@ func encodeCanisterSig(cert []byte, t hashtree.Tree) []byte {
 
 // signer signs as a canister with a seed.
 func (n *testNetwork) signer(canister principal.ID, seed []byte, delegated bool) testSigner {
-	return testSigner{canisterKey(canister, seed), func(msg []byte) []byte {
+	return testSigner{der: canisterKey(canister, seed), sign: func(msg []byte) []byte {
 		t := sigTree(seed, msg, nil)
 		root := t.Hash()
 		return encodeCanisterSig(n.certify(canister, root[:], delegated), t)
 	}}
+}
+
+// The test network of the light client makes certificates that canisters sign with, too.
+func TestFakeNetworksCertifyCanisterSignatures(t *testing.T) {
+	net := fakenet.New("canister signatures")
+	v := New(Config{Certificates: &certificate.Verifier{RootKey: net.RootKey(), BLS: bls.VerifyBLS}})
+	s := sigTree([]byte("seed"), message, nil)
+	sig := encodeCanisterSig(net.CertifyData(now.Std(), canisterA, s.Hash()), s)
+	must(t, v.Verify(canisterKey(canisterA, []byte("seed")), message, sig))
 }
 
 func TestCanistersSignRequests(t *testing.T) {

@@ -30,6 +30,8 @@ import (
 type testSigner struct {
 	der  []byte
 	sign func(msg []byte) []byte
+	// resign makes a passkey sign client data that no browser would give it; nil for others.
+	resign func(client string) []byte
 }
 
 func (s testSigner) PublicKey() []byte               { return s.der }
@@ -65,12 +67,12 @@ func canisterKey(signer principal.ID, seed []byte) []byte {
 func newEd25519(t testing.TB) testSigner {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	return testSigner{spki(public, oidEd25519()), func(msg []byte) []byte { return ed25519.Sign(private, msg) }}
+	return testSigner{der: spki(public, oidEd25519()), sign: func(msg []byte) []byte { return ed25519.Sign(private, msg) }}
 }
 
 func newP256(t testing.TB) testSigner {
 	key, point := generateP256(t)
-	return testSigner{spki(point, oidEC(), oidP256()), func(msg []byte) []byte {
+	return testSigner{der: spki(point, oidEC(), oidP256()), sign: func(msg []byte) []byte {
 		h := sha256.Sum256(msg)
 		r, s, err := ecdsa.Sign(rand.Reader, key, h[:])
 		must(t, err)
@@ -96,7 +98,7 @@ func rawSignature(r, s *big.Int) []byte {
 func newSecp256k1(t testing.TB) testSigner {
 	key, err := secp256k1.GeneratePrivateKey()
 	must(t, err)
-	return testSigner{spki(key.PubKey().SerializeUncompressed(), oidEC(), oidSecp256k1()), func(msg []byte) []byte {
+	return testSigner{der: spki(key.PubKey().SerializeUncompressed(), oidEC(), oidSecp256k1()), sign: func(msg []byte) []byte {
 		h := sha256.Sum256(msg)
 		sig := secpecdsa.Sign(key, h[:])
 		r, s := sig.R(), sig.S()
@@ -138,9 +140,8 @@ func newWebAuthnEd25519(t testing.TB) testSigner {
 }
 
 func webAuthn(cose []byte, sign func(data []byte) []byte) testSigner {
-	return testSigner{spki(cose, oidCOSE()), func(msg []byte) []byte {
-		return assertionOf(clientData(msg), sign)
-	}}
+	resign := func(client string) []byte { return assertionOf(client, sign) }
+	return testSigner{der: spki(cose, oidCOSE()), sign: func(msg []byte) []byte { return resign(clientData(msg)) }, resign: resign}
 }
 
 func clientData(challenge []byte) string {
