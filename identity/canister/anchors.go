@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -233,7 +234,7 @@ func (s *store) anchor(number uint64) (*anchor, error) {
 	}
 	off := (number - lo) * slotBytes
 	var size [2]byte
-	if err := s.regions.read(anchorRegion, off, size[:]); err != nil {
+	if err := s.regions.Read(anchorRegion, off, size[:]); err != nil {
 		return nil, err
 	}
 	n := binary.LittleEndian.Uint16(size[:])
@@ -241,7 +242,7 @@ func (s *store) anchor(number uint64) (*anchor, error) {
 		return nil, fmt.Errorf("the record of anchor %d says it has %d bytes", number, n)
 	}
 	b := make([]byte, n)
-	if err := s.regions.read(anchorRegion, off+2, b); err != nil {
+	if err := s.regions.Read(anchorRegion, off+2, b); err != nil {
 		return nil, err
 	}
 	a := &anchor{}
@@ -272,31 +273,31 @@ func (s *store) keep(a *anchor) error {
 	}
 	gone, come := s.namesOf(a.before, a.Devices), s.namesOf(a.Devices, a.before)
 	for _, k := range come {
-		if _, taken, err := s.index.get(k); err != nil {
+		if _, taken, err := s.index.Get(k); err != nil {
 			return err
 		} else if taken {
 			return errTaken
 		}
 	}
 	for _, k := range gone {
-		if err := s.index.delete(k); err != nil {
+		if err := s.index.Delete(k); err != nil {
 			return err
 		}
 	}
 	for _, k := range come {
-		if err := s.index.put(k, a.number); err != nil {
+		if err := s.index.Put(k, a.number); err != nil {
 			return err
 		}
 	}
 	a.before = append([]usedDevice(nil), a.Devices...)
 	lo, _ := s.numbers()
 	record := binary.LittleEndian.AppendUint16(make([]byte, 0, 2+len(b)), uint16(len(b)))
-	return s.regions.write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...))
+	return s.regions.Write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...))
 }
 
 // namesOf are the names in the index of some devices that other devices do not have.
-func (s *store) namesOf(devices, without []usedDevice) []name {
-	var out []name
+func (s *store) namesOf(devices, without []usedDevice) []stable.Name {
+	var out []stable.Name
 	for _, d := range devices {
 		sameKey, sameCredential := false, d.CredentialID == nil
 		for _, o := range without {
@@ -304,10 +305,10 @@ func (s *store) namesOf(devices, without []usedDevice) []name {
 			sameCredential = sameCredential || o.CredentialID != nil && bytes.Equal(*d.CredentialID, *o.CredentialID)
 		}
 		if !sameKey {
-			out = append(out, s.index.name(principalName, principal.SelfAuthenticating(d.PubKey).Bytes()))
+			out = append(out, s.index.Name(principalName, principal.SelfAuthenticating(d.PubKey).Bytes()))
 		}
 		if !sameCredential {
-			out = append(out, s.index.name(credentialName, *d.CredentialID))
+			out = append(out, s.index.Name(credentialName, *d.CredentialID))
 		}
 	}
 	return out
@@ -317,7 +318,7 @@ func (s *store) namesOf(devices, without []usedDevice) []name {
 func (s *store) register(d device, named *string, now uint64) (*anchor, error) {
 	lo, hi := s.numbers()
 	if lo+s.anchors >= hi {
-		return nil, errFull
+		return nil, stable.ErrFull
 	}
 	a := &anchor{number: lo + s.anchors, Name: named, CreatedAt: &now}
 	if err := a.add(d); err != nil {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -110,7 +110,7 @@ const (
 	maxOrigins         = 100
 	maxOriginBytes     = 255
 	// maxAnchors leaves room for the index and the accounts.
-	maxAnchors = maxChunks * (chunkBytes / slotBytes) * 3 / 4
+	maxAnchors = stable.MaxChunks * (stable.ChunkBytes / slotBytes) * 3 / 4
 )
 
 func defaultConfig() initArgs {
@@ -165,11 +165,7 @@ func (s *store) configure(args *initArgs) error {
 	if err != nil {
 		return err
 	}
-	if len(b) > maxConfig {
-		return fmt.Errorf("the configuration has %d bytes, at most %d fit", len(b), maxConfig)
-	}
-	_, err = s.regions.mem.WriteAt(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...), configAt)
-	return err
+	return s.regions.SetConfig(b)
 }
 
 func take[T any](field **T, v *T) {
@@ -213,17 +209,9 @@ func (s *store) checkConfig(args *initArgs) error {
 }
 
 func (s *store) loadConfig() error {
-	var size [4]byte
-	if _, err := s.regions.mem.ReadAt(size[:], configAt); err != nil {
-		return fmt.Errorf("the configuration: %w", err)
-	}
-	n := binary.LittleEndian.Uint32(size[:])
-	if n > maxConfig {
-		return fmt.Errorf("the configuration says it has %d bytes", n)
-	}
-	b := make([]byte, n)
-	if _, err := s.regions.mem.ReadAt(b, configAt+4); err != nil {
-		return fmt.Errorf("the configuration: %w", err)
+	b, err := s.regions.Config()
+	if err != nil {
+		return err
 	}
 	if err := marshal.Decode(b, &s.config); err != nil {
 		return fmt.Errorf("the configuration: %w", err)

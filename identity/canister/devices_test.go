@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 )
 
@@ -365,7 +366,7 @@ func TestAConfirmedSessionBringsItsPasskey(t *testing.T) {
 }
 
 func TestAccountsAreBounded(t *testing.T) {
-	s := newStore(&growing{}, principal.Canister(7))
+	s := newStore(&stable.Buffer{}, principal.Canister(7))
 	s.config = defaultConfig()
 	if err := s.begin(); err != nil {
 		t.Fatal(err)

@@ -265,7 +265,7 @@ func getDelegation() {
 func lookupDeviceKey() {
 	var id []byte
 	query(func(principal.ID) (any, error) {
-		number, found, err := state.index.get(state.index.name(credentialName, id))
+		number, found, err := state.index.Get(state.index.Name(credentialName, id))
 		if err != nil || !found {
 			return (*keyWithAnchor)(nil), err
 		}
@@ -285,7 +285,7 @@ func lookupDeviceKey() {
 //go:wasmexport canister_update_lookup_caller_identity_by_recovery_phrase
 func lookupByPhrase() {
 	update(func(m *cdk.Message) (any, error) {
-		number, found, err := state.index.get(state.index.name(principalName, m.Caller().Bytes()))
+		number, found, err := state.index.Get(state.index.Name(principalName, m.Caller().Bytes()))
 		if err != nil || !found {
 			return (*uint64)(nil), err
 		}

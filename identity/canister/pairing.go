@@ -158,7 +158,7 @@ func (s *store) tentative(number uint64, d device, randomness []byte, now uint64
 		return nil, err
 	}
 	for _, k := range s.namesOf([]usedDevice{d.used(nil)}, nil) {
-		if _, taken, err := s.index.get(k); err != nil {
+		if _, taken, err := s.index.Get(k); err != nil {
 			return nil, err
 		} else if taken {
 			return nil, errTaken

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 )
 
@@ -87,7 +88,7 @@ func (s *store) registerFirst(caller principal.ID, d device, solution challengeR
 		return registerResponse{BadChallenge: true}, nil
 	}
 	a, err := s.register(d, nil, now)
-	if errors.Is(err, errFull) {
+	if errors.Is(err, stable.ErrFull) {
 		return registerResponse{Full: true}, nil
 	}
 	if err != nil {
