@@ -91,6 +91,6 @@ export const base64 = (bytes) => Buffer.from(bytes).toString("base64");
 
 /** A chain as the canister gives it: the protocols do not look into it. */
 export const granted = {
-  userKey: Uint8Array.of(1, 2, 3),
-  delegations: [{ delegation: { pubkey: Uint8Array.of(4, 5), expiration: 1_800_000_000_000_000_000n }, signature: Uint8Array.of(6, 7, 8) }],
+  userKey: sessionKey(),
+  delegations: [{ delegation: { pubkey: sessionKey(), expiration: 1_800_000_000_000_000_000n }, signature: new Uint8Array(64).fill(6) }],
 };
