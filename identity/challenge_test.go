@@ -10,6 +10,8 @@ import (
 
 func TestAChallengeIsGoodForOneLogIn(t *testing.T) {
 	w := newWorld(t, nil)
+	before := now.Add(-ChallengeLifetime / 2)
+	must(t, w.v.challenges.use(w.v.Challenge(browser, before), before))
 	l := w.good()
 	must(t, w.verify(l))
 	wantCheck(t, w.verify(l), ChallengeUsed, "used")
@@ -68,7 +70,7 @@ func TestChallengesExpire(t *testing.T) {
 
 func TestChallengesOfOthersAreRefused(t *testing.T) {
 	w, other := newWorld(t, nil), newWorld(t, nil)
-	elsewhere := newWorld(t, func(cfg *Config) { cfg.Origin = "https://other.example" })
+	elsewhere := newWorld(t, func(cfg *Config) { cfg.Origin = "https://evil.example" })
 	elsewhere.v.challenges.key = w.v.challenges.key
 	later := w.v.Challenge(browser, now.Add(-time.Hour))
 	binary.BigEndian.PutUint64(later, uint64(now.Add(time.Minute).UnixNano()))
@@ -97,6 +99,13 @@ func TestChallengesOfOthersAreRefused(t *testing.T) {
 		l := w.good()
 		l.Challenge = make([]byte, n)
 		wantCheck(t, w.verify(l), Form, "want 56")
+	}
+}
+
+// The bytes are fixed: pages make them too.
+func TestMessagesAreSeparatedFromRequests(t *testing.T) {
+	if got := string(Message([]byte("challenge"), origin)); got != "\x0Eportico-log-inchallengehttps://dapp.example" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -274,6 +274,7 @@ func TestTargetsMustHaveEveryCanisterOfTheServer(t *testing.T) {
 	must(t, logInWithTargets(w, []principal.ID{b, a}, nil))
 	must(t, logInWithTargets(w, []principal.ID{a, b}, []principal.ID{principal.Canister(3), b, a}))
 	wantCheck(t, logInWithTargets(w, []principal.ID{a}, nil), Targets, b.String())
+	wantCheck(t, logInWithTargets(w, []principal.ID{a}, []principal.ID{a, b}), Targets, b.String())
 	wantCheck(t, logInWithTargets(w, []principal.ID{a, b}, []principal.ID{b}), Targets, a.String())
 	wantCheck(t, logInWithTargets(w, nil, []principal.ID{}), Targets, a.String())
 }
