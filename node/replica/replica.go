@@ -50,7 +50,7 @@ type Replica struct {
 	// busy says that the States work for us, checkpointing that they make a checkpoint beside
 	// that, shown that the newest state is certified.
 	busy, checkpointing, shown bool
-	wakes       []types.Time // under way, each earlier than the one before it
+	wakes                      []types.Time // under way, each earlier than the one before it
 
 	blocks   blockStore
 	checking checking

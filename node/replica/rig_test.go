@@ -45,7 +45,7 @@ type rig struct {
 	// slowDisk says that checkpoints are held up; checkpoints are the ends of those.
 	slowDisk    bool
 	checkpoints []loop.Event
-	commit  uint64 // of the peers' slots
+	commit      uint64 // of the peers' slots
 }
 
 type timer struct {
@@ -228,6 +228,7 @@ func (r *rig) After(d time.Duration, ev loop.Event) {
 	}
 	r.timers = append(r.timers, timer{r.now.Add(d), ev})
 }
+
 func (r *rig) Go(work func() loop.Event) {
 	ev := work()
 	if _, ok := ev.(checkpointed); ok && r.slowDisk {
