@@ -42,7 +42,7 @@ func Authorize(f Files) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = waiting("Waiting for the dapp to say what it wants.").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = waiting("Waiting for the app to say what it wants.").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -108,7 +108,7 @@ func Authorize(f Files) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p>Every account is another pseudonym at <strong data-origin></strong>. The dapp can not tell that they are yours.</p><ul id=\"accounts\" class=\"choices\"></ul><details><summary>Create another account</summary><form id=\"account-form\"><label for=\"account-name\">Its name</label> <input id=\"account-name\" name=\"name\" maxlength=\"40\" required autocomplete=\"off\" aria-describedby=\"account-hint\"><p id=\"account-hint\" class=\"hint\">You alone see it.</p><button class=\"second\">Create and continue</button></form></details> <button type=\"button\" class=\"link\" data-do=\"cancel\">Cancel</button>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p>Every account is another pseudonym at <strong data-origin></strong>. The app cannot tell that they are yours.</p><ul id=\"accounts\" class=\"choices\"></ul><details><summary>Create another account</summary><form id=\"account-form\"><label for=\"account-name\">Its name</label> <input id=\"account-name\" name=\"name\" maxlength=\"40\" required autocomplete=\"off\" aria-describedby=\"account-hint\"><p id=\"account-hint\" class=\"hint\">You alone see it.</p><button class=\"second\">Create and continue</button></form></details> <button type=\"button\" class=\"link\" data-do=\"cancel\">Cancel</button>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -142,7 +142,7 @@ func Authorize(f Files) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<p class=\"lead\">You can close this window and go on in the dapp.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<p class=\"lead\">You can close this window and go on in the app.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

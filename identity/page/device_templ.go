@@ -146,7 +146,7 @@ func Device(f Files) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = View("make", "Create this device's passkey", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = View("make", "Create this device’s passkey", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

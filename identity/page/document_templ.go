@@ -339,7 +339,7 @@ func Entrance(first string) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<p>Your device makes a passkey: you will sign in with your fingerprint, your face or a PIN. There is no password, and nobody but your device has the key.</p><form id=\"create-form\"><label for=\"create-name\">Your name</label> <input id=\"create-name\" name=\"name\" autocomplete=\"nickname\" maxlength=\"40\" required aria-describedby=\"create-name-hint\"><p id=\"create-name-hint\" class=\"hint\">You see it when you choose a passkey. Dapps do not learn it.</p><button class=\"primary\">Create a passkey</button></form>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<p>Your device makes a passkey: you will sign in with your fingerprint, your face or a PIN. There is no password, and nobody but your device has the key.</p><form id=\"create-form\"><label for=\"create-name\">Your name</label> <input id=\"create-name\" name=\"name\" autocomplete=\"nickname\" maxlength=\"40\" required aria-describedby=\"create-name-hint\"><p id=\"create-name-hint\" class=\"hint\">You see it when you choose a passkey. Apps do not learn it.</p><button class=\"primary\">Create a passkey</button></form>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -70,9 +70,8 @@ function countDown(expires: number): void {
     const seconds = Math.max(0, Math.round((expires - Date.now()) / 1000));
     $("add-left").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} minutes`;
     if (seconds > 0 || mine !== attempt) return;
-    clearInterval(clock);
-    attempt++;
-    void care.show("The time to add a device is over. You can begin again.");
+    end();
+    if (Date.now() < care.session.expires) void care.show("The time to add a device is over. You can begin again.");
   };
   tick();
   clock = setInterval(tick, clockMillis);
@@ -90,7 +89,7 @@ async function confirm(code: string): Promise<void> {
 async function awaitPasskey(mine: number): Promise<void> {
   const { door, session, info } = care;
   const before = info.authn_methods.length;
-  while (mine === attempt) {
+  while (mine === attempt && Date.now() < session.expires) {
     const now = await door.backend.info(session).catch(() => undefined);
     if (mine !== attempt) return;
     if (now && now.authn_method_registration.length === 0) {

@@ -79,12 +79,12 @@ function fail(error: unknown): void {
 }
 
 const remedies: Record<ProtocolError["kind"], string> = {
-  "no-opener": "Open the dapp and sign in from there. If nothing opens then, allow pop-ups for the dapp: your browser may have blocked the window.",
-  timeout: "Close this window and try again from the dapp. If it happens again, tell whoever made the dapp.",
-  malformed: "Close this window and tell whoever made the dapp.",
-  key: "Close this window and tell whoever made the dapp.",
-  origin: "Close this window. You were not signed in, and the dapp learned nothing about you.",
-  aborted: "Close this window and try again from the dapp.",
+  "no-opener": "Open the app and sign in from there. If nothing opens then, allow pop-ups for the app: your browser may have blocked the window.",
+  timeout: "Close this window and try again from the app. If it happens again, tell whoever made the app.",
+  malformed: "Close this window and tell whoever made the app.",
+  key: "Close this window and tell whoever made the app.",
+  origin: "Close this window. You were not signed in, and the app learned nothing about you.",
+  aborted: "Close this window and try again from the app.",
 };
 
 /** The passkey of somebody who is known here is asked for by name, else any. */

@@ -29,12 +29,7 @@ export class Backend {
 
   constructor(settings: Settings) {
     this.#settings = settings;
-  }
-
-  /** Gets ready what the first calls of an identity need, so that they do not wait for it. */
-  warm(identity: Identity): void {
-    const agent = Actor.agentOf(this.#as(identity)) as HttpAgent;
-    agent.fetchSubnetKeys({ canisterId: this.#settings.backend }).catch(() => {}); // The calls will say what is wrong.
+    this.#as(this.#nobody); // The first certificate takes longest to check: not while somebody waits.
   }
 
   #as(identity: Identity): ActorSubclass<Service> {
@@ -42,6 +37,8 @@ export class Backend {
     if (!actor) {
       const agent = HttpAgent.createSync({ host: location.origin, rootKey: this.#settings.rootKey, identity });
       actor = Actor.createActor<Service>(service, { agent, canisterId: this.#settings.backend });
+      // Queries need the replicas' keys. They come while the first call runs, which says what is wrong if they do not.
+      agent.fetchSubnetKeys({ canisterId: this.#settings.backend }).catch(() => {});
       this.#agents.set(identity, actor);
     }
     return actor;

@@ -24,7 +24,6 @@ export async function entrance(entered: (session: Session) => Promise<void>): Pr
   const settings = readSettings();
   const backend = new Backend(settings);
   let key: ECDSAKeyIdentity = await newKey();
-  backend.warm(key);
 
   /** Every session has a key of its own: the next one's is made while this one lasts. */
   async function enter(session: Session): Promise<void> {
