@@ -87,6 +87,7 @@ func warm() error {
 		{httpRequest{}},
 		{httpResponse{}},
 		{accountsHere{}},
+		{failed[icrc3Signature](getIcrc3Error{None: true})},
 		{failed[[]accountInfo](identityInfoError{Internal: new(string)})},
 	} {
 		var err error
