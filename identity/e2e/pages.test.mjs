@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import decodeQR from "qr/decode.js";
 import { Network } from "../../node/e2e/network.mjs";
 import { launch, skip } from "../../web/e2e/browser.mjs";
 import { authenticator, createIdentity, identityNumber, person } from "./passkeys.mjs";
@@ -154,12 +155,24 @@ describe("the pages of Internet Identity", { skip }, () => {
     await problem(page, "Recovery phrase was removed, with which you were signed in.");
   });
 
+  /** A picture of the code that is drawn by a path of squares, dark on light. */
+  function pixels(path, viewBox) {
+    const scale = 6;
+    const width = Number(viewBox.split(" ")[2]) * scale;
+    const data = new Uint8Array(4 * width * width).fill(255);
+    for (const [, x, y] of path.matchAll(/M(\d+) (\d+)h1v1h-1z/g)) {
+      for (let i = 0; i < scale; i++) for (let j = 0; j < scale; j++) data.fill(0, 4 * ((y * scale + i) * width + x * scale + j), 4 * ((y * scale + i) * width + x * scale + j) + 3);
+    }
+    return { width, height: width, data };
+  }
+
   test("a second device comes in by the code that it shows", async (t) => {
     const page = await person(t, browser);
     const number = await createIdentity(page, origin, "Finn");
     await press(page, "Add another device");
     await heading(page, "Add another device");
     const address = await page.locator("#device-link").innerText();
+    assert.equal(decodeQR(pixels(await page.locator("#qr path").getAttribute("d"), await page.locator("#qr svg").getAttribute("viewBox"))), address);
     const phone = await person(t, browser);
     await phone.goto(address);
     await phone.getByText(`identity ${number}`).waitFor();
