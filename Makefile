@@ -43,11 +43,16 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-identity: build/identity.wasm ## the identity canister
+identity: build/identity.wasm build/identity-archive.wasm.gz ## Internet Identity: its pages, its canister and the archive
 
-build/identity.wasm: FORCE
+build/identity.wasm: deps FORCE
 	@mkdir -p build
+	$(NODE) identity/page/build.mjs
 	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
+
+build/identity-archive.wasm.gz: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did identity/archive/archive.did ./identity/archive
 
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package

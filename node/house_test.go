@@ -112,7 +112,7 @@ func importRules() []importRule {
 	edges := []string{"node/state/heap", "node/state/store", "node/consensus/pool", "node/p2p/transport", "node/wasm/sandbox"}
 	return []importRule{
 		{
-			below: []string{"lightclient"}, except: []string{"lightclient/candid/marshal"},
+			below: []string{"lightclient"}, except: []string{"lightclient/candid/marshal", "lightclient/signature"},
 			forbidden: []string{"net/http", "crypto/x509", "encoding/json", "encoding/gob", "reflect", "portico/node", "portico/gateway", "portico/web", "portico/identity"},
 			why:       "the light client is downloaded by browsers: it is small and knows only the protocol",
 		},

@@ -127,9 +127,13 @@ func (h *accountsHere) standard(origin string) accountInfo {
 }
 
 // addAccount stores an account of an anchor, and counts it.
-func (s *store) addAccount(a *anchor, h *accountsHere, named string, primary bool) (*storedAccount, error) {
+func (s *store) addAccount(a *anchor, caller principal.ID, h *accountsHere, named string, primary bool, now uint64) (*storedAccount, error) {
 	if a.Accounts >= maxAccounts {
 		return nil, errManyAccounts
+	}
+	op := createdAccount()
+	if primary {
+		op = renamedAccount()
 	}
 	s.accounts++
 	a.Accounts++
@@ -137,20 +141,23 @@ func (s *store) addAccount(a *anchor, h *accountsHere, named string, primary boo
 	if err := s.keepAccounts(h); err != nil {
 		return nil, err
 	}
-	return &h.Accounts[len(h.Accounts)-1], s.keep(a)
+	return &h.Accounts[len(h.Accounts)-1], s.commit(a, caller, op, now)
 }
 
 // rename gives an account a name. The primary one is stored with its first.
-func (s *store) rename(a *anchor, h *accountsHere, number *uint64, named string) (*storedAccount, error) {
+func (s *store) rename(a *anchor, caller principal.ID, h *accountsHere, number *uint64, named string, now uint64) (*storedAccount, error) {
 	x := h.find(number)
 	switch {
 	case x == nil && number == nil:
-		return s.addAccount(a, h, named, true)
+		return s.addAccount(a, caller, h, named, true, now)
 	case x == nil:
 		return nil, errNoAccount
 	}
 	x.Name = named
-	return x, s.keepAccounts(h)
+	if err := s.keepAccounts(h); err != nil {
+		return nil, err
+	}
+	return x, s.commit(a, caller, renamedAccount(), now)
 }
 
 // useAccount notes when a stored account was used.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/identity/history"
 	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
@@ -80,20 +81,21 @@ func (a *anchor) add(d device) error {
 	return a.check()
 }
 
-// change replaces what is known of a device, which keeps its key.
-func (a *anchor) change(caller principal.ID, pubkey []byte, d device) error {
+// change replaces what is known of a device, which keeps its key, and tells what that was.
+func (a *anchor) change(caller principal.ID, pubkey []byte, d device) (before device, err error) {
 	i, err := a.mutable(caller, pubkey)
 	if err != nil {
-		return err
+		return device{}, err
 	}
 	if !bytes.Equal(pubkey, d.PubKey) {
-		return errors.New("a device's key cannot be updated, replace the device")
+		return device{}, errors.New("a device's key cannot be updated, replace the device")
 	}
 	if err := d.check(); err != nil {
-		return err
+		return device{}, err
 	}
+	before = a.Devices[i].plain()
 	a.Devices[i] = d.used(a.Devices[i].LastUsage)
-	return a.check()
+	return before, a.check()
 }
 
 // replace puts a device in the place of another.
@@ -315,7 +317,7 @@ func (s *store) namesOf(devices, without []usedDevice) []stable.Name {
 }
 
 // register makes a new anchor with one device. The numbers are consecutive.
-func (s *store) register(d device, named *string, now uint64) (*anchor, error) {
+func (s *store) register(caller principal.ID, d device, named *string, now uint64) (*anchor, error) {
 	lo, hi := s.numbers()
 	if lo+s.anchors >= hi {
 		return nil, stable.ErrFull
@@ -324,7 +326,8 @@ func (s *store) register(d device, named *string, now uint64) (*anchor, error) {
 	if err := a.add(d); err != nil {
 		return nil, err
 	}
-	if err := s.keep(a); err != nil {
+	op := history.Operation{Register: &history.Registered{Device: d.history()}}
+	if err := s.commit(a, caller, op, now); err != nil {
 		return nil, err
 	}
 	s.anchors++

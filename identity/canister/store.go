@@ -17,6 +17,7 @@ const (
 	anchorRegion stable.Region = 1 // a slot for each anchor
 	bucketRegion stable.Region = 2 // the buckets of the index
 	blockRegion  stable.Region = 3 // blocks, see stable.Blocks
+	entryRegion  stable.Region = 4 // slots for entries that the archive has not fetched yet
 )
 
 // Kinds of names in the index.
@@ -35,10 +36,13 @@ type counters struct {
 	handed   uint64 // blocks
 	freed    uint64 // the first block of the list of free ones, plus one
 	salted   uint64 // 1 once the salt is set
+
+	recorded     uint64 // entries for the archive
+	acknowledged uint64 // of them, by the archive
 }
 
 func (c *counters) fields() []*uint64 {
-	return []*uint64{&c.anchors, &c.accounts, &c.entries, &c.buckets, &c.handed, &c.freed, &c.salted}
+	return []*uint64{&c.anchors, &c.accounts, &c.entries, &c.buckets, &c.handed, &c.freed, &c.salted, &c.recorded, &c.acknowledged}
 }
 
 // store is the canister's state. What is in regions and the header outlives upgrades;
@@ -52,6 +56,7 @@ type store struct {
 	index   stable.Index
 	salt    [stable.SecretBytes]byte
 	config  initArgs
+	archive archive
 	self    principal.ID
 
 	signatures signatures

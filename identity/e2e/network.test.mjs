@@ -9,7 +9,7 @@ import { Actor, AnonymousIdentity, CanisterStatus } from '@icp-sdk/core/agent';
 import { Ed25519KeyIdentity } from '@icp-sdk/core/identity';
 import { Network, counterInterface, counterSource, gzip, motoko } from '../../node/e2e/network.mjs';
 import { ed25519Passkey, p256Passkey, rsaPasskey } from '../../node/e2e/passkey.mjs';
-import { Person, backend, identityCanister, pages } from './person.mjs';
+import { Anchor, backend, identityCanister, pages } from './anchor.mjs';
 
 const repository = path.join(import.meta.dirname, '..', '..');
 const program = path.join(repository, 'bin', 'portico');
@@ -74,7 +74,7 @@ describe('Internet Identity on a network', () => {
 
   test('passkeys of every scheme register, and their principal differs from dapp to dapp', async () => {
     for (const make of [p256Passkey, rsaPasskey, ed25519Passkey]) {
-      const person = await Person.register(network, make());
+      const person = await Anchor.register(network, make());
       await logsIn(person);
       people.push(person);
     }
@@ -128,7 +128,7 @@ describe('Internet Identity on a network', () => {
     for (const canister of [backend, pages]) assert.notEqual(await moduleHash(canister), before);
     assert.equal(await whoami(session), people[1].known[dapps[1]]);
     for (const person of people) await logsIn(person);
-    const newcomer = await Person.register(network);
+    const newcomer = await Anchor.register(network);
     await logsIn(newcomer);
     assert.equal(newcomer.number, people.at(-1).number + 1n);
     assert.equal((await identityCanister(network.agent(new AnonymousIdentity())).stats()).users_registered, users_registered + 1n);
@@ -177,7 +177,7 @@ describe('Internet Identity on a network that was there before', () => {
       assert.equal(await network.stop(), 0);
       network.flags.push('--ii');
       await network.up();
-      await Person.register(network);
+      await Anchor.register(network);
     } finally {
       await network.remove();
     }

@@ -1,104 +1,118 @@
-// People with passkeys who use the identity canister without a browser.
-import { Actor } from '@icp-sdk/core/agent';
-import { Delegation, DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from '@icp-sdk/core/identity';
-import { Principal } from '@icp-sdk/core/principal';
-import { p256Passkey } from '../../node/e2e/passkey.mjs';
+// Somebody with a browser and authenticators, as the tests' Chromium plays them.
 
-export const backend = Principal.fromText('rdmx6-jaaaa-aaaaa-aaadq-cai');
-export const pages = Principal.fromText('uqzsh-gqaaa-aaaaq-qaada-cai');
+import { launch } from "../../web/e2e/browser.mjs";
 
-/** The part of identity.did that people need here. */
-export const identityInterface = ({ IDL }) => {
-  const Metadata = IDL.Rec();
-  Metadata.fill(IDL.Vec(IDL.Tuple(IDL.Text, IDL.Variant({ Map: Metadata, String: IDL.Text, Bytes: IDL.Vec(IDL.Nat8) }))));
-  const Method = IDL.Record({
-    authn_method: IDL.Variant({
-      WebAuthn: IDL.Record({ credential_id: IDL.Vec(IDL.Nat8), pubkey: IDL.Vec(IDL.Nat8), aaguid: IDL.Opt(IDL.Vec(IDL.Nat8)) }),
-      PubKey: IDL.Record({ pubkey: IDL.Vec(IDL.Nat8) }),
-    }),
-    security_settings: IDL.Record({
-      protection: IDL.Variant({ Protected: IDL.Null, Unprotected: IDL.Null }),
-      purpose: IDL.Variant({ Recovery: IDL.Null, Authentication: IDL.Null }),
-    }),
-    metadata: Metadata,
-    last_authentication: IDL.Opt(IDL.Nat64),
-  });
-  const Signed = IDL.Record({
-    delegation: IDL.Record({ pubkey: IDL.Vec(IDL.Nat8), expiration: IDL.Nat64, targets: IDL.Opt(IDL.Vec(IDL.Principal)) }),
-    signature: IDL.Vec(IDL.Nat8),
-  });
-  const account = [IDL.Nat64, IDL.Text, IDL.Opt(IDL.Nat64), IDL.Vec(IDL.Nat8)];
-  const none = IDL.Opt(IDL.Reserved);
-  return IDL.Service({
-    identity_registration_start: IDL.Func([], [IDL.Variant({ Ok: IDL.Reserved, Err: IDL.Reserved })], []),
-    identity_registration_finish: IDL.Func(
-      [IDL.Record({ authn_method: Method, name: IDL.Opt(IDL.Text) })], [IDL.Variant({ Ok: IDL.Record({ identity_number: IDL.Nat64 }), Err: IDL.Reserved })], [],
-    ),
-    prepare_account_delegation: IDL.Func(
-      [...account, IDL.Opt(IDL.Nat64), none], [IDL.Variant({ Ok: IDL.Record({ user_key: IDL.Vec(IDL.Nat8), expiration: IDL.Nat64 }), Err: IDL.Reserved })], [],
-    ),
-    get_account_delegation: IDL.Func([...account, IDL.Nat64, none], [IDL.Variant({ Ok: Signed, Err: IDL.Variant({ NoSuchDelegation: IDL.Null }) })], ['query']),
-    stats: IDL.Func([], [IDL.Record({ users_registered: IDL.Nat64 })], ['query']),
-  });
-};
+const patience = { timeout: 30_000 };
 
-export const identityCanister = (agent, canisterId = backend) => Actor.createActor(identityInterface, { agent, canisterId });
+/** An authenticator: the passkeys in it, which go along from window to window as they do with a real one. */
+export class Authenticator {
+  credentials = [];
 
-const bytes = (b) => new Uint8Array(b);
-
-/** Somebody who has registered a passkey. */
-export class Person {
-  constructor(network, passkey, number) {
-    Object.assign(this, { network, passkey, number });
+  /** Plugs it into a page; afterwards the page's prompts are answered by it at once. */
+  async attach(page) {
+    const session = await page.context().newCDPSession(page);
+    await session.send("WebAuthn.enable");
+    const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", {
+      options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+    });
+    for (const credential of this.credentials) await session.send("WebAuthn.addCredential", { authenticatorId, credential });
+    const note = (credential) => (this.credentials = [...this.credentials.filter((c) => c.credentialId !== credential.credentialId), credential]);
+    session.on("WebAuthn.credentialAdded", ({ credential }) => note(credential));
+    session.on("WebAuthn.credentialAsserted", ({ credential }) => note(credential));
   }
+}
 
-  static async register(network, passkey = p256Passkey()) {
-    const canister = identityCanister(network.agent(passkey));
-    assertOk(await canister.identity_registration_start());
-    const key = bytes(passkey.getPublicKey().toDer());
-    const { identity_number } = assertOk(await canister.identity_registration_finish({
-      authn_method: {
-        authn_method: { WebAuthn: { credential_id: key.slice(-16), pubkey: key, aaguid: [] } },
-        security_settings: { protection: { Unprotected: null }, purpose: { Authentication: null } },
-        metadata: [], last_authentication: [],
-      },
-      name: [],
-    }));
-    return new Person(network, passkey, identity_number);
-  }
-
-  /** A session at the identity canister, as its pages have one: the passkey signs once. */
-  async session() {
-    const key = Ed25519KeyIdentity.generate();
-    const chain = await DelegationChain.create(this.passkey, key.getPublicKey(), new Date(Date.now() + 30 * 60_000), { targets: [backend] });
-    return DelegationIdentity.fromDelegation(key, chain);
-  }
-
-  /** The chain of delegations to a dapp's session key, and how many queries it took to get it. */
-  async delegation(origin, sessionKey, lifetimeNs) {
-    const canister = identityCanister(this.network.agent(await this.session()));
-    const asked = [this.number, origin, [], bytes(sessionKey)];
-    const { user_key, expiration } = assertOk(await canister.prepare_account_delegation(...asked, lifetimeNs ? [lifetimeNs] : [], []));
-    for (let tries = 1; ; tries++) {
-      const got = await canister.get_account_delegation(...asked, expiration, []);
-      // the replica that answers may be behind the one that signed
-      if (!got.Ok && tries < 20) continue;
-      const { delegation, signature } = assertOk(got);
-      const one = { delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration }, signature: bytes(signature) };
-      return { userKey: bytes(user_key), delegations: [one], tries };
+/** Notes, in each window, when buttons are clicked and how long prompts for passkeys take. */
+function watch() {
+  const now = () => performance.timeOrigin + performance.now();
+  document.addEventListener("click", (e) => e.isTrusted && window.note?.("click", now()), true);
+  const get = navigator.credentials?.get;
+  if (!get) return;
+  navigator.credentials.get = async function (options) {
+    const began = now();
+    try {
+      return await get.call(this, options);
+    } finally {
+      void window.note?.("prompt", now() - began);
     }
+  };
+}
+
+export class Person {
+  /** A new browser profile, with nothing remembered. */
+  static async start(browser, network, site) {
+    const person = new Person();
+    Object.assign(person, { network, site, provider: `http://id.ai.localhost:${network.status.gateway_port}` });
+    person.context = await browser.newContext();
+    person.notes = [];
+    await person.context.exposeBinding("note", (_, what, value) => person.notes.push({ what, value }));
+    await person.context.addInitScript(watch);
+    person.context.on("request", (request) => {
+      const [, kind] = /\/api\/v\d\/(?:canister|subnet)\/[^/]+\/(\w+)$/.exec(request.url()) ?? [];
+      if (kind) person.notes.push({ what: kind, value: request.frame().page().url() });
+    });
+    return person;
   }
 
-  /** Logs in to a dapp. */
-  async logIn(origin, lifetimeNs) {
-    const session = await ECDSAKeyIdentity.generate();
-    const { userKey, delegations } = await this.delegation(origin, session.getPublicKey().toDer(), lifetimeNs);
-    const chain = DelegationChain.fromDelegations(delegations.map((d) => ({ ...d, delegation: new Delegation(d.delegation.pubkey, d.delegation.expiration) })), userKey);
-    return DelegationIdentity.fromDelegation(session, chain);
+  async open(path, authenticator) {
+    const page = await this.context.newPage();
+    await authenticator?.attach(page);
+    await page.goto(this.provider + path);
+    return page;
+  }
+
+  /** Creates an identity; returns the page that looks after it. */
+  async create(name, authenticator) {
+    const page = await this.open("/", authenticator);
+    await page.click('[data-view="start"] [data-to="create"]', patience);
+    await page.fill("#create-name", name);
+    await page.click("#create-form button");
+    await page.locator('[data-view="manage"]').waitFor(patience);
+    return page;
+  }
+
+  /** Opens a dapp. */
+  async dapp(name, { canister, derivationOrigin, maxTimeToLive, path = "/authorize" } = {}) {
+    const page = await this.context.newPage();
+    const settings = {
+      identityProvider: this.provider + path, derivationOrigin, maxTimeToLive, canister: canister?.toText(),
+      host: `http://localhost:${this.network.status.gateway_port}`, rootKey: Buffer.from(this.network.rootKey).toString("base64"),
+    };
+    await page.goto(`${this.site.origin(name)}/#${encodeURIComponent(JSON.stringify(settings))}`);
+    await page.waitForFunction(() => window.ready, null, patience);
+    return page;
+  }
+
+  /** Presses a button of a dapp; returns the window that opens, with an authenticator plugged in. */
+  async press(dapp, way, authenticator) {
+    const [popup] = await Promise.all([dapp.waitForEvent("popup"), dapp.click(`#${way}`)]);
+    await authenticator?.attach(popup);
+    return popup;
+  }
+
+  /** Signs in to a dapp with a passkey; returns what the dapp got. */
+  async signIn(dapp, way, authenticator) {
+    const popup = await this.press(dapp, way, authenticator);
+    await this.proceed(popup);
+    return this.outcome(dapp);
+  }
+
+  /** Goes on with the passkey that the page suggests, or any. */
+  async proceed(popup) {
+    const start = popup.locator('[data-view="start"]');
+    await start.waitFor(patience);
+    const known = start.locator('[data-do="continue-known"]');
+    await ((await known.isVisible()) ? known : start.locator('[data-do="continue"]')).click(patience);
+  }
+
+  async outcome(dapp) {
+    await dapp.waitForFunction(() => window.outcome, null, patience);
+    return dapp.evaluate(() => window.outcome);
+  }
+
+  stop() {
+    return this.context.close();
   }
 }
 
-function assertOk(answer) {
-  if (!('Ok' in answer)) throw new Error(`the identity canister refuses: ${JSON.stringify(answer, (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`);
-  return answer.Ok;
-}
+export { launch };

@@ -54,12 +54,15 @@ func (k *Key) Sign(msg []byte) []byte {
 type Network struct {
 	Root, Subnet *Key
 	Node         ed25519.PrivateKey
+	// SubnetType is what delegations show as the type of the other subnet, which canister
+	// signatures need (interface specification); empty shows none.
+	SubnetType string
 }
 
 // New derives a network from a seed.
 func New(seed string) *Network {
 	node := sha256.Sum256([]byte(seed + " node"))
-	return &Network{NewKey(seed + " root"), NewKey(seed + " subnet"), ed25519.NewKeyFromSeed(node[:])}
+	return &Network{NewKey(seed + " root"), NewKey(seed + " subnet"), ed25519.NewKeyFromSeed(node[:]), "application"}
 }
 
 // RootKey is what clients are given, DER.
@@ -132,11 +135,14 @@ func (n *Network) sign(k *Key, at time.Time, entries []Entry) *certificate.Certi
 func (n *Network) delegation(at time.Time) *certificate.Delegation {
 	ranges := certificate.AppendRanges(nil, []certificate.Range{{First: principal.Canister(0), Last: principal.Canister(0xfffff)}})
 	id := n.SubnetID()
-	c := n.sign(n.Root, at, []Entry{
+	entries := []Entry{
 		E(n.Subnet.DER(), "subnet", id.Raw(), "public_key"),
-		E([]byte("application"), "subnet", id.Raw(), "type"), // canister signatures need it (interface specification)
 		E(ranges, "subnet", id.Raw(), "canister_ranges"),
 		E(ranges, "canister_ranges", id.Raw(), principal.Canister(0).Raw()),
-	})
+	}
+	if n.SubnetType != "" {
+		entries = append(entries, E([]byte(n.SubnetType), "subnet", id.Raw(), "type"))
+	}
+	c := n.sign(n.Root, at, entries)
 	return &certificate.Delegation{Subnet: id, Certificate: c.Append(nil)}
 }

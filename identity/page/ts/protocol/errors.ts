@@ -24,3 +24,7 @@ export class ProtocolError extends Error {
     this.kind = kind;
   }
 }
+
+export function givenUp(): ProtocolError {
+  return new ProtocolError("aborted", "The sign-in was given up.");
+}

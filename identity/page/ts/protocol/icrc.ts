@@ -3,7 +3,7 @@
 // `ii-icrc3-attributes`, as @icp-sdk/signer speaks them: JSON-RPC 2.0 whose messages are objects.
 
 import { Principal } from "@icp-sdk/core/principal";
-import { ProtocolError } from "./errors.ts";
+import { givenUp, ProtocolError } from "./errors.ts";
 import type { Dapp } from "./host.ts";
 import { checkSessionKey, maxKeyBytes } from "./keys.ts";
 import { derivationOrigin, type Where } from "./origins.ts";
@@ -95,11 +95,14 @@ export class IcrcChannel {
 
   /** The first sign-in; rejects if the dapp does not ask in time. */
   first(): Promise<SignInRequest> {
-    let timer: ReturnType<typeof setTimeout>;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new ProtocolError("timeout", "The app opened this page but did not ask to sign in.")), askMs);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new ProtocolError("timeout", "The app opened this page but did not ask to sign in.")), askMs);
+      this.#where.signal.addEventListener("abort", () => {
+        clearTimeout(timer);
+        reject(givenUp());
+      });
+      void this.next().then(resolve, reject).finally(() => clearTimeout(timer));
     });
-    return Promise.race([this.next(), late]).finally(() => clearTimeout(timer));
   }
 
   /** Takes one message of the dapp. */

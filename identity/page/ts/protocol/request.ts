@@ -1,7 +1,7 @@
 // What a dapp asks of the authorize page, whichever protocol it speaks, and how it is answered.
 
 import type { Principal } from "@icp-sdk/core/principal";
-import { ProtocolError, type ProtocolErrorKind } from "./errors.ts";
+import { givenUp, ProtocolError, type ProtocolErrorKind } from "./errors.ts";
 import { dappOf, type Host } from "./host.ts";
 import { IcrcChannel, isIcrcMessage } from "./icrc.ts";
 import { isLegacyRequest, legacyRequest, ready } from "./legacy.ts";
@@ -95,9 +95,9 @@ export function awaitRequest(o: { readonly settings: Settings; readonly signal: 
       clearTimeout(timer);
       host.removeEventListener("message", onMessage);
     };
-    const fail = (kind: ProtocolErrorKind, message: string) => {
+    const fail = (error: ProtocolError) => {
       done();
-      reject(new ProtocolError(kind, message));
+      reject(error);
     };
     const where = { location: host.location, signal: o.signal };
     const onMessage = (event: MessageEvent) => {
@@ -111,10 +111,10 @@ export function awaitRequest(o: { readonly settings: Settings; readonly signal: 
       channel.receive(event.data);
       resolve(channel.first());
     };
-    const timer = setTimeout(() => fail("timeout", "The app that opened this page did not say what it wants. Close this window and try again from the app."), establishMs);
-    o.signal.addEventListener("abort", () => fail("aborted", "The sign-in was given up."));
-    if (o.signal.aborted) return fail("aborted", "The sign-in was given up.");
-    if (!host.opener) return fail("no-opener", "This page signs you in to an app. Start from the app that you want to use.");
+    const timer = setTimeout(() => fail(new ProtocolError("timeout", "The app that opened this page did not say what it wants. Close this window and try again from the app.")), establishMs);
+    o.signal.addEventListener("abort", () => fail(givenUp()));
+    if (o.signal.aborted) return fail(givenUp());
+    if (!host.opener) return fail(new ProtocolError("no-opener", "This page signs you in to an app. Start from the app that you want to use."));
     host.addEventListener("message", onMessage);
     host.opener.postMessage(ready, "*");
   });

@@ -1,4 +1,4 @@
-package usersig
+package signature
 
 import (
 	"bytes"

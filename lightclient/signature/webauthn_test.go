@@ -1,4 +1,4 @@
-package usersig
+package signature
 
 import (
 	"bytes"
@@ -10,13 +10,8 @@ import (
 	"testing"
 
 	"portico/lightclient/cbor"
-	"portico/lightclient/envelope"
+	"portico/lightclient/signature/testsigner"
 )
-
-// passkeys makes a passkey of each scheme.
-func passkeys(t testing.TB) map[string]testSigner {
-	return map[string]testSigner{"P-256": newWebAuthnP256(t), "RSA": newWebAuthnRSA(t), "Ed25519": newWebAuthnEd25519(t)}
-}
 
 // field is one of a WebAuthn signature's.
 type field struct {
@@ -56,75 +51,47 @@ func refused(t *testing.T, what string, key, sig []byte, want string) {
 	}
 }
 
-func TestPasskeysSignRequestsAndDelegations(t *testing.T) {
-	for name, s := range passkeys(t) {
-		for _, kind := range kinds {
-			e, err := envelope.Keyed{Signer: s}.Sign(request(kind))
-			must(t, err)
-			if auth, err := New(Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.principal() {
-				t.Errorf("%s signs a %s: %v", name, kind, err)
-			}
-			e, err = chainOf(t, []testSigner{s, newEd25519(t)}, nil).Sign(request(kind))
-			must(t, err)
-			if auth, err := New(Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.principal() {
-				t.Errorf("%s delegates a %s: %v", name, kind, err)
-			}
-		}
-	}
-}
-
 func TestClientDataAreTakenAsTextAndAsBytes(t *testing.T) {
-	for name, s := range passkeys(t) {
-		sig := s.sign(message)
+	for name, s := range testsigner.Passkeys(t) {
+		sig := s.Signature(message)
 		a, err := decodeAssertion(sig)
 		must(t, err)
-		must(t, New(Config{}).Verify(s.der, message, sig))
-		if err := New(Config{}).Verify(s.der, message, altered(t, sig, "client_data_json", cbor.Bytes(a.clientDataJSON))); err != nil {
+		must(t, New(Config{}).Verify(s.DER, message, sig))
+		if err := New(Config{}).Verify(s.DER, message, altered(t, sig, "client_data_json", cbor.Bytes(a.clientDataJSON))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestWebAuthnOriginAndFlagsDoNotMatter(t *testing.T) {
-	s := newWebAuthnP256(t)
-	sign := func(client string) []byte { return s.resign(client) }
+	s := testsigner.WebAuthnP256(t)
+	sign := func(client string) []byte { return s.Resign(client) }
 	for _, origin := range []string{"http://localhost:8000", "https://id.ai", "android:apk-key-hash:abc", ""} {
 		client := fmt.Sprintf(`{"type":"webauthn.get","challenge":%q,"origin":%q,"crossOrigin":true}`, base64.RawURLEncoding.EncodeToString(message), origin)
-		if err := New(Config{}).Verify(s.der, message, sign(client)); err != nil {
+		if err := New(Config{}).Verify(s.DER, message, sign(client)); err != nil {
 			t.Errorf("origin %q: %v", origin, err)
 		}
 	}
 }
 
 func TestAnAssertionIsForItsChallengeAlone(t *testing.T) {
-	for name, s := range passkeys(t) {
-		sig := s.sign([]byte("other"))
-		refused(t, name+" signs another message", s.der, sig, "the challenge in the client data is not the signed message")
-		refused(t, name+" with other client data", s.der, altered(t, sig, "client_data_json", cbor.Text(clientData(message))), errWrongSignature.Error())
-		sig = s.sign(message)
-		refused(t, name+" with other authenticator data", s.der, altered(t, sig, "authenticator_data", cbor.Bytes("other data")), errWrongSignature.Error())
-		refused(t, name+" without signature", s.der, altered(t, sig, "signature", cbor.Bytes{}), errWrongSignature.Error())
-		for other, o := range passkeys(t) {
-			if !bytes.Equal(o.der, s.der) {
-				refused(t, name+" for "+other, o.der, sig, errWrongSignature.Error())
+	for name, s := range testsigner.Passkeys(t) {
+		sig := s.Signature([]byte("other"))
+		refused(t, name+" signs another message", s.DER, sig, "the challenge in the client data is not the signed message")
+		refused(t, name+" with other client data", s.DER, altered(t, sig, "client_data_json", cbor.Text(testsigner.ClientData(message))), errWrongSignature.Error())
+		sig = s.Signature(message)
+		refused(t, name+" with other authenticator data", s.DER, altered(t, sig, "authenticator_data", cbor.Bytes("other data")), errWrongSignature.Error())
+		refused(t, name+" without signature", s.DER, altered(t, sig, "signature", cbor.Bytes{}), errWrongSignature.Error())
+		for other, o := range testsigner.Passkeys(t) {
+			if !bytes.Equal(o.DER, s.DER) {
+				refused(t, name+" for "+other, o.DER, sig, errWrongSignature.Error())
 			}
 		}
 	}
 }
 
-func TestAnAssertionHasTheDomainSeparator(t *testing.T) {
-	s := newWebAuthnP256(t)
-	e, err := envelope.Keyed{Signer: s}.Sign(request(envelope.Call))
-	must(t, err)
-	id := e.RequestID
-	e.SenderSig = s.sign(id[:])
-	if _, err := New(Config{}).Check(received(t, e), now); err == nil || !strings.Contains(err.Error(), "challenge") {
-		t.Errorf("a passkey signed the bare request id: error %v", err)
-	}
-}
-
 func TestClientDataOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
-	s := newWebAuthnP256(t)
+	s := testsigner.WebAuthnP256(t)
 	for client, want := range map[string]string{
 		"":       "not a JSON object",
 		"client": "not a JSON object",
@@ -148,14 +115,14 @@ func TestClientDataOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
 		`{"type":"webauthn.get","challenge":"","origin":"o"}`:                                      "not the signed message",
 	} {
 		// the authenticator has signed all of them
-		refused(t, client, s.der, s.resign(client), want)
+		refused(t, client, s.DER, s.Resign(client), want)
 	}
-	must(t, New(Config{}).Verify(s.der, message, s.resign(`{"type":"webauthn.get","challenge":"bWVzc2FnZQ","origin":"o"}`)))
+	must(t, New(Config{}).Verify(s.DER, message, s.Resign(`{"type":"webauthn.get","challenge":"bWVzc2FnZQ","origin":"o"}`)))
 }
 
 func TestWebAuthnSignaturesOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
-	s := newWebAuthnP256(t)
-	sig := s.sign(message)
+	s := testsigner.WebAuthnP256(t)
+	sig := s.Signature(message)
 	for what, x := range map[string]struct {
 		sig  []byte
 		want string
@@ -178,14 +145,14 @@ func TestWebAuthnSignaturesOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
 		"ECDSA as r and s":           {altered(t, sig, "signature", cbor.Bytes(make([]byte, rawSigBytes))), errWrongSignature.Error()},
 		"a plain signature":          {make([]byte, rawSigBytes), "WebAuthn signature: "},
 	} {
-		refused(t, what, s.der, x.sig, x.want)
+		refused(t, what, s.DER, x.sig, x.want)
 	}
 }
 
 func TestCOSEKeysOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
-	_, point := generateP256(t)
+	point := testsigner.P256(t).DER[26:] // after the algorithm
 	x, y := point[1:33], point[33:]
-	ed := newEd25519(t).der[12:]
+	ed := testsigner.Ed25519(t).DER[12:]
 	rsaN := append([]byte{0x80}, bytes.Repeat([]byte{0xff}, 255)...)
 	for what, c := range map[string]struct {
 		cose []byte
@@ -194,31 +161,31 @@ func TestCOSEKeysOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
 		"nothing":                        {nil, "COSE key"},
 		"not CBOR":                       {[]byte("key"), "COSE key"},
 		"an array":                       {[]byte{0x80}, "COSE key"},
-		"no key type":                    {coseMap(coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-3, y)), "COSE key"},
-		"symmetric":                      {coseMap(coseInt(1, 4), coseInt(3, 5), coseBytes(-1, x)), "COSE key"},
-		"something behind":               {append(coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-3, y)), 0), "COSE key"},
-		"a parameter twice":              {coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-2, x), coseBytes(-3, y)), "COSE key"},
-		"tagged":                         {append([]byte{0xd9, 0xd9, 0xf7}, coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-3, y))...), "COSE key"},
-		"P-256 without algorithm":        {coseMap(coseInt(1, 2), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-3, y)), "COSE "},
-		"P-256 without y":                {coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x)), "COSE key"},
-		"P-256 with a short x":           {coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, x[1:]), coseBytes(-3, y)), "COSE key"},
-		"ES256 on P-384":                 {coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 2), coseBytes(-2, x), coseBytes(-3, y)), "COSE "},
-		"ESP256":                         {coseMap(coseInt(1, 2), coseInt(3, -9), coseInt(-1, 1), coseBytes(-2, x), coseBytes(-3, y)), "want ES256 (-7) on P-256 (1)"},
-		"P-256 in the place of Ed25519":  {coseMap(coseInt(1, 1), coseInt(3, -8), coseInt(-1, 6), coseBytes(-2, x), coseBytes(-3, y))[:10], "COSE key"},
-		"EdDSA on X25519":                {coseMap(coseInt(1, 1), coseInt(3, -8), coseInt(-1, 4), coseBytes(-2, ed)), "COSE key"},
-		"Ed25519 of 31 bytes":            {coseMap(coseInt(1, 1), coseInt(3, -8), coseInt(-1, 6), coseBytes(-2, ed[1:])), "COSE key"},
-		"Ed25519 with another algorithm": {coseMap(coseInt(1, 1), coseInt(3, -7), coseInt(-1, 6), coseBytes(-2, ed)), "COSE "},
-		"RSA with RS1":                   {coseMap(coseInt(1, 3), coseInt(3, -65535), coseBytes(-1, rsaN), coseBytes(-2, []byte{1, 0, 1})), "COSE "},
-		"RSA with RS512":                 {coseMap(coseInt(1, 3), coseInt(3, -259), coseBytes(-1, rsaN), coseBytes(-2, []byte{1, 0, 1})), "want RS256 (-257)"},
-		"RSA without exponent":           {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN)), "COSE key"},
-		"RSA with an even exponent":      {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN), coseBytes(-2, []byte{4})), "exponent 4: want an odd number"},
-		"RSA with exponent 1":            {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN), coseBytes(-2, []byte{0, 1})), "exponent 1: want an odd number"},
-		"RSA with an empty exponent":     {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN), coseBytes(-2, nil)), "COSE key"},
-		"RSA with a huge exponent":       {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN), coseBytes(-2, bytes.Repeat([]byte{1}, 9))), "COSE key"},
-		"RSA of 1024 bits":               {coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, rsaN[:128]), coseBytes(-2, []byte{1, 0, 1})), "want 2048 to 8192"},
-		"long":                           {append(coseMap(coseInt(1, 1), coseInt(3, -8), coseInt(-1, 6), coseBytes(-2, ed)), make([]byte, maxCOSEKeyBytes)...), "at most 2048"},
+		"no key type":                    {testsigner.COSEMap(testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), "COSE key"},
+		"symmetric":                      {testsigner.COSEMap(testsigner.COSEInt(1, 4), testsigner.COSEInt(3, 5), testsigner.COSEBytes(-1, x)), "COSE key"},
+		"something behind":               {append(testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), 0), "COSE key"},
+		"a parameter twice":              {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), "COSE key"},
+		"tagged":                         {append([]byte{0xd9, 0xd9, 0xf7}, testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y))...), "COSE key"},
+		"P-256 without algorithm":        {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), "COSE "},
+		"P-256 without y":                {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x)), "COSE key"},
+		"P-256 with a short x":           {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x[1:]), testsigner.COSEBytes(-3, y)), "COSE key"},
+		"ES256 on P-384":                 {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 2), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), "COSE "},
+		"ESP256":                         {testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -9), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y)), "want ES256 (-7) on P-256 (1)"},
+		"P-256 in the place of Ed25519":  {testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -8), testsigner.COSEInt(-1, 6), testsigner.COSEBytes(-2, x), testsigner.COSEBytes(-3, y))[:10], "COSE key"},
+		"EdDSA on X25519":                {testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -8), testsigner.COSEInt(-1, 4), testsigner.COSEBytes(-2, ed)), "COSE key"},
+		"Ed25519 of 31 bytes":            {testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -8), testsigner.COSEInt(-1, 6), testsigner.COSEBytes(-2, ed[1:])), "COSE key"},
+		"Ed25519 with another algorithm": {testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 6), testsigner.COSEBytes(-2, ed)), "COSE "},
+		"RSA with RS1":                   {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -65535), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, []byte{1, 0, 1})), "COSE "},
+		"RSA with RS512":                 {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -259), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, []byte{1, 0, 1})), "want RS256 (-257)"},
+		"RSA without exponent":           {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN)), "COSE key"},
+		"RSA with an even exponent":      {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, []byte{4})), "exponent 4: want an odd number"},
+		"RSA with exponent 1":            {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, []byte{0, 1})), "exponent 1: want an odd number"},
+		"RSA with an empty exponent":     {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, nil)), "COSE key"},
+		"RSA with a huge exponent":       {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN), testsigner.COSEBytes(-2, bytes.Repeat([]byte{1}, 9))), "COSE key"},
+		"RSA of 1024 bits":               {testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, rsaN[:128]), testsigner.COSEBytes(-2, []byte{1, 0, 1})), "want 2048 to 8192"},
+		"long":                           {append(testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -8), testsigner.COSEInt(-1, 6), testsigner.COSEBytes(-2, ed)), make([]byte, maxCOSEKeyBytes)...), "at most 2048"},
 	} {
-		key, err := ParseKey(spki(c.cose, oidCOSE()))
+		key, err := ParseKey(testsigner.SPKI(c.cose, oidCOSE()))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %+v, error %v, want one with %q", what, key, err, c.want)
 		}
@@ -227,8 +194,8 @@ func TestCOSEKeysOfAnotherFormAreRefusedWithTheReason(t *testing.T) {
 
 // What is read of a signature is there, and one signature has one challenge.
 func FuzzAssertion(f *testing.F) {
-	for _, s := range passkeys(f) {
-		f.Add(s.sign(message))
+	for _, s := range testsigner.Passkeys(f) {
+		f.Add(s.Signature(message))
 	}
 	f.Add(signatureOf(field{"signature", cbor.Bytes{}}))
 	f.Fuzz(func(t *testing.T, sig []byte) {
@@ -251,10 +218,10 @@ func FuzzAssertion(f *testing.F) {
 // A key that is accepted is of one of the three kinds, and verifying with it never fails
 // other than by refusing.
 func FuzzCOSEKey(f *testing.F) {
-	for _, s := range passkeys(f) {
-		_, _, key, err := parseSPKI(s.der)
+	for _, s := range testsigner.Passkeys(f) {
+		_, _, key, err := parseSPKI(s.DER)
 		must(f, err)
-		f.Add(key, s.sign(message))
+		f.Add(key, s.Signature(message))
 	}
 	f.Fuzz(func(t *testing.T, cose, sig []byte) {
 		key, err := parseCOSE(cose)

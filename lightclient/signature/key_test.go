@@ -1,4 +1,4 @@
-package usersig
+package signature
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 
 	"portico/lightclient/principal"
+	"portico/lightclient/signature/testsigner"
 )
 
 func unhex(t testing.TB, text string) []byte {
@@ -30,8 +31,8 @@ func TestKeysOfEverySchemeAreRecognised(t *testing.T) {
 		"Ed25519": Ed25519, "P-256": ECDSAP256, "secp256k1": ECDSASecp256k1,
 		"WebAuthn P-256": WebAuthn, "WebAuthn RSA": WebAuthn, "WebAuthn Ed25519": WebAuthn,
 	}
-	for name, s := range plainSchemes(t) {
-		key, err := ParseKey(s.der)
+	for name, s := range testsigner.All(t) {
+		key, err := ParseKey(s.DER)
 		if err != nil || key.Scheme != want[name] {
 			t.Errorf("%s: %+v, %v", name, key, err)
 		}
@@ -40,27 +41,27 @@ func TestKeysOfEverySchemeAreRecognised(t *testing.T) {
 	if err != nil || key.Scheme != WebAuthn {
 		t.Errorf("the specification's COSE key: %+v, %v", key, err)
 	}
-	key, err = ParseKey(canisterKey(canisterA, []byte("seed")))
+	key, err = ParseKey(testsigner.CanisterKey(canisterA, []byte("seed")))
 	if err != nil || key.Scheme != CanisterSignature || key.Signer != canisterA || string(key.Seed) != "seed" {
 		t.Errorf("canister key: %+v, %v", key, err)
 	}
 }
 
 func TestKeysWithAnotherFormAreRefused(t *testing.T) {
-	ed, p256 := newEd25519(t).der, newP256(t).der
+	ed, p256 := testsigner.Ed25519(t).DER, testsigner.P256(t).DER
 	point := p256[len(p256)-pointBytes:]
 	offCurve := bytes.Clone(point)
 	offCurve[pointBytes-1] ^= 1
 	hybrid := bytes.Clone(point)
 	hybrid[0] = 6 + point[pointBytes-1]&1
-	secp := newSecp256k1(t).der
+	secp := testsigner.Secp256k1(t).DER
 	secpPoint := secp[len(secp)-pointBytes:]
 	secpHybrid := bytes.Clone(secpPoint)
 	secpHybrid[0] = 6 + secpPoint[pointBytes-1]&1
 	compressed, err := secp256k1.ParsePubKey(secpPoint)
 	must(t, err)
 	rsaKey := func(n []byte) []byte {
-		return spki(coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, n), coseBytes(-2, []byte{1, 0, 1})), oidCOSE())
+		return testsigner.SPKI(testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, n), testsigner.COSEBytes(-2, []byte{1, 0, 1})), oidCOSE())
 	}
 	ones := func(bits int) []byte {
 		n := new(big.Int).Lsh(big.NewInt(1), uint(bits))
@@ -72,30 +73,30 @@ func TestKeysWithAnotherFormAreRefused(t *testing.T) {
 		"cut off":                 ed[:len(ed)-1],
 		"length not minimal":      append([]byte{0x30, 0x81}, ed[1:]...),
 		"unused bits":             bytes.Replace(ed, []byte{0x03, 0x21, 0x00}, []byte{0x03, 0x21, 0x01}, 1),
-		"Ed25519 with parameters": spki(ed[12:], oidEd25519(), oidP256()),
-		"Ed25519 of 31 bytes":     spki(ed[13:], oidEd25519()),
+		"Ed25519 with parameters": testsigner.SPKI(ed[12:], oidEd25519(), oidP256()),
+		"Ed25519 of 31 bytes":     testsigner.SPKI(ed[13:], oidEd25519()),
 		"Ed25519 raw":             ed[12:],
-		"P-256 off the curve":     spki(offCurve, oidEC(), oidP256()),
-		"P-256 at infinity":       spki([]byte{0}, oidEC(), oidP256()),
-		"P-256 hybrid":            spki(hybrid, oidEC(), oidP256()),
-		"P-256 on secp256k1":      spki(point, oidEC(), oidSecp256k1()),
-		"no curve":                spki(point, oidEC()),
-		"secp256k1 compressed":    spki(compressed.SerializeCompressed(), oidEC(), oidSecp256k1()),
-		"secp256k1 hybrid":        spki(secpHybrid, oidEC(), oidSecp256k1()),
-		"unknown curve":           spki(point, oidEC(), oidEd25519()),
-		"unknown algorithm":       spki(point, oidP256()),
-		"COSE not CBOR":           spki([]byte("key"), oidCOSE()),
-		"COSE empty":              spki(nil, oidCOSE()),
-		"COSE ES384":              spki(coseMap(coseInt(1, 2), coseInt(3, -35), coseInt(-1, 2), coseBytes(-2, make([]byte, 48)), coseBytes(-3, make([]byte, 48))), oidCOSE()),
-		"COSE secp256k1":          spki(coseMap(coseInt(1, 2), coseInt(3, -47), coseInt(-1, 8), coseBytes(-2, secpPoint[1:33]), coseBytes(-3, secpPoint[33:])), oidCOSE()),
-		"COSE off the curve":      spki(coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, offCurve[1:33]), coseBytes(-3, offCurve[33:])), oidCOSE()),
-		"COSE PS256":              spki(coseMap(coseInt(1, 3), coseInt(3, -37), coseBytes(-1, ones(2048)), coseBytes(-2, []byte{3})), oidCOSE()),
+		"P-256 off the curve":     testsigner.SPKI(offCurve, oidEC(), oidP256()),
+		"P-256 at infinity":       testsigner.SPKI([]byte{0}, oidEC(), oidP256()),
+		"P-256 hybrid":            testsigner.SPKI(hybrid, oidEC(), oidP256()),
+		"P-256 on secp256k1":      testsigner.SPKI(point, oidEC(), oidSecp256k1()),
+		"no curve":                testsigner.SPKI(point, oidEC()),
+		"secp256k1 compressed":    testsigner.SPKI(compressed.SerializeCompressed(), oidEC(), oidSecp256k1()),
+		"secp256k1 hybrid":        testsigner.SPKI(secpHybrid, oidEC(), oidSecp256k1()),
+		"unknown curve":           testsigner.SPKI(point, oidEC(), oidEd25519()),
+		"unknown algorithm":       testsigner.SPKI(point, oidP256()),
+		"COSE not CBOR":           testsigner.SPKI([]byte("key"), oidCOSE()),
+		"COSE empty":              testsigner.SPKI(nil, oidCOSE()),
+		"COSE ES384":              testsigner.SPKI(testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -35), testsigner.COSEInt(-1, 2), testsigner.COSEBytes(-2, make([]byte, 48)), testsigner.COSEBytes(-3, make([]byte, 48))), oidCOSE()),
+		"COSE secp256k1":          testsigner.SPKI(testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -47), testsigner.COSEInt(-1, 8), testsigner.COSEBytes(-2, secpPoint[1:33]), testsigner.COSEBytes(-3, secpPoint[33:])), oidCOSE()),
+		"COSE off the curve":      testsigner.SPKI(testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, offCurve[1:33]), testsigner.COSEBytes(-3, offCurve[33:])), oidCOSE()),
+		"COSE PS256":              testsigner.SPKI(testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -37), testsigner.COSEBytes(-1, ones(2048)), testsigner.COSEBytes(-2, []byte{3})), oidCOSE()),
 		"RSA of 2047 bits":        rsaKey(ones(2047)),
 		"RSA of 8193 bits":        rsaKey(ones(8193)),
 		"RSA of many zeros":       rsaKey(append(make([]byte, 256), 1)),
-		"canister key empty":      spki(nil, oidCanister()),
-		"canister id cut off":     spki([]byte{10, 1, 2}, oidCanister()),
-		"canister id too long":    spki(append([]byte{30}, make([]byte, 40)...), oidCanister()),
+		"canister key empty":      testsigner.SPKI(nil, oidCanister()),
+		"canister id cut off":     testsigner.SPKI([]byte{10, 1, 2}, oidCanister()),
+		"canister id too long":    testsigner.SPKI(append([]byte{30}, make([]byte, 40)...), oidCanister()),
 	} {
 		if key, err := ParseKey(der); err == nil {
 			t.Errorf("%s: accepted as %s", name, key.Scheme)
@@ -105,11 +106,11 @@ func TestKeysWithAnotherFormAreRefused(t *testing.T) {
 
 func TestSignaturesOfAnotherLengthAreRefused(t *testing.T) {
 	v := New(Config{})
-	for name, s := range plainSchemes(t) {
-		sig := s.sign([]byte("message"))
-		must(t, v.Verify(s.der, []byte("message"), sig))
+	for name, s := range testsigner.All(t) {
+		sig := s.Signature([]byte("message"))
+		must(t, v.Verify(s.DER, []byte("message"), sig))
 		for _, bad := range [][]byte{nil, {}, sig[:len(sig)-1], append(bytes.Clone(sig), 0)} {
-			if v.Verify(s.der, []byte("message"), bad) == nil {
+			if v.Verify(s.DER, []byte("message"), bad) == nil {
 				t.Errorf("%s: signature of %d bytes accepted", name, len(bad))
 			}
 		}
@@ -118,26 +119,26 @@ func TestSignaturesOfAnotherLengthAreRefused(t *testing.T) {
 
 func TestBothHalvesOfECDSAAreAccepted(t *testing.T) {
 	// A signer may give s or its negative; the standard curves' signers give either.
-	s := newSecp256k1(t)
-	sig := s.sign([]byte("message"))
+	s := testsigner.Secp256k1(t)
+	sig := s.Signature([]byte("message"))
 	var high secp256k1.ModNScalar
 	high.SetByteSlice(sig[scalarBytes:])
 	high.Negate()
 	b := high.Bytes()
-	must(t, New(Config{}).Verify(s.der, []byte("message"), append(bytes.Clone(sig[:scalarBytes]), b[:]...)))
+	must(t, New(Config{}).Verify(s.DER, []byte("message"), append(bytes.Clone(sig[:scalarBytes]), b[:]...)))
 
 	zero := make([]byte, rawSigBytes)
-	if New(Config{}).Verify(s.der, []byte("message"), zero) == nil {
+	if New(Config{}).Verify(s.DER, []byte("message"), zero) == nil {
 		t.Fatal("r = s = 0 was accepted")
 	}
 	overflow := bytes.Repeat([]byte{0xff}, rawSigBytes)
-	if New(Config{}).Verify(s.der, []byte("message"), overflow) == nil {
+	if New(Config{}).Verify(s.DER, []byte("message"), overflow) == nil {
 		t.Fatal("r and s above the order were accepted")
 	}
 }
 
 func TestSelfAuthenticatingPrincipalOfAcanisterKey(t *testing.T) {
-	if a, b := canisterKey(canisterA, nil), canisterKey(canisterB, nil); principal.SelfAuthenticating(a) == principal.SelfAuthenticating(b) {
+	if a, b := testsigner.CanisterKey(canisterA, nil), testsigner.CanisterKey(canisterB, nil); principal.SelfAuthenticating(a) == principal.SelfAuthenticating(b) {
 		t.Fatal("two canisters share a user principal")
 	}
 }
