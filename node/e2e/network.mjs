@@ -15,7 +15,7 @@ import { Principal } from '@icp-sdk/core/principal';
 
 const repository = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = path.join(repository, 'bin', 'portico');
-const startMillis = 180_000; // installing Internet Identity on a busy computer takes its time
+const startMillis = 900_000; // installing Internet Identity on a busy computer takes its time
 
 /** Resolves when file exists. */
 async function appears(file, child) {
@@ -60,7 +60,12 @@ export class Network {
       process.stderr.write(text);
     });
     const file = path.join(statusDir, 'status.json');
-    await appears(file, this.child);
+    try {
+      await appears(file, this.child);
+    } catch (error) {
+      this.child.kill('SIGKILL'); // its replicas end with it
+      throw error;
+    }
     this.status = JSON.parse(await readFile(file, 'utf8'));
     this.rootKey = Uint8Array.from(Buffer.from(this.status.root_key, 'hex'));
     this.host = `http://127.0.0.1:${this.status.gateway_port}`;
