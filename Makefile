@@ -19,8 +19,8 @@ SAMPLE  := build/sample
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: build worker sample ## a local network with a sample dapp, until Ctrl-C
-	$(BIN) up --sample $(SAMPLE)
+run: build worker sample identity ## a local network with Internet Identity and a sample dapp, until Ctrl-C
+	$(BIN) up --ii --sample $(SAMPLE)
 
 build: ## the program bin/portico
 	$(GO) build -o $(BIN) ./node
@@ -43,20 +43,25 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-identity: build/identity.wasm ## the identity canister
+identity: build/identity.wasm build/identity-archive.wasm.gz ## Internet Identity: its pages, its canister and the archive
 
-build/identity.wasm: FORCE
+build/identity.wasm: deps FORCE
 	@mkdir -p build
+	$(NODE) identity/page/build.mjs
 	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
+
+build/identity-archive.wasm.gz: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did identity/archive/archive.did ./identity/archive
 
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
 FORCE:
 
-test: build worker sample chromium peers ## everything: packages, specification vectors, real clients, browser
+test: build worker sample identity chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
 screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots

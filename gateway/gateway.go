@@ -177,7 +177,7 @@ func (g *Gateway) MayHaveCertificate(_ context.Context, name string) error {
 // cryptography. now may be nil.
 func ClientConfig(t lightclient.Transport, rootKey []byte, now func() time.Time) lightclient.Config {
 	return lightclient.Config{
-		Transport: t, RootKey: rootKey, BLS: bls.VerifyBLS, Now: now,
+		Transport: t, RootKey: rootKey, BLS: new(bls.Verifier).Verify, Now: now,
 		Ed25519: verifyEd25519, Rand: rand.Reader, Decode: asset.Decode,
 	}
 }

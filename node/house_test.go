@@ -126,7 +126,7 @@ func importRules() []importRule {
 			why: "plain data depends on nothing but the protocol",
 		},
 		{
-			below: []string{"web/assets", "identity/canister", "node/canisters"}, except: []string{"node/canisters/test"},
+			below: []string{"web/assets", "identity/canister", "identity/archive", "identity/stable", "identity/history", "node/canisters"}, except: []string{"node/canisters/test"},
 			forbidden: []string{"net", "net/http", "portico/node/state", "portico/node/execution", "portico/node/wasm", "portico/node/live", "portico/gateway"},
 			why:       "canisters are written with the cdk and would run on any Internet Computer",
 		},

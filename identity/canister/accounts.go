@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -17,7 +18,7 @@ type accountsHere struct {
 	Default  *uint64         `candid:"default"` // nil: the primary one
 
 	chain uint32
-	key   name
+	key   stable.Name
 }
 
 type storedAccount struct {
@@ -40,12 +41,12 @@ var (
 // accountsAt reads an anchor's accounts at an origin as frontend returns it.
 func (s *store) accountsAt(number uint64, origin string) (*accountsHere, error) {
 	h := &accountsHere{Origin: origin}
-	h.key = s.index.name(accountsName, binary.BigEndian.AppendUint64(nil, number), []byte(origin))
-	chain, found, err := s.index.get(h.key)
+	h.key = s.index.Name(accountsName, binary.BigEndian.AppendUint64(nil, number), []byte(origin))
+	chain, found, err := s.index.Get(h.key)
 	if err != nil || !found {
 		return h, err
 	}
-	b, err := s.blocks.get(uint32(chain))
+	b, err := s.blocks.Get(uint32(chain))
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +63,12 @@ func (s *store) keepAccounts(h *accountsHere) error {
 	if err != nil {
 		return err
 	}
-	chain, err := s.blocks.put(h.chain, b)
+	chain, err := s.blocks.Put(h.chain, b)
 	if err != nil || chain == h.chain {
 		return err
 	}
 	h.chain = chain
-	return s.index.put(h.key, uint64(chain))
+	return s.index.Put(h.key, uint64(chain))
 }
 
 // find is the stored account with a number, or the one that is the primary one if
@@ -126,9 +127,13 @@ func (h *accountsHere) standard(origin string) accountInfo {
 }
 
 // addAccount stores an account of an anchor, and counts it.
-func (s *store) addAccount(a *anchor, h *accountsHere, named string, primary bool) (*storedAccount, error) {
+func (s *store) addAccount(a *anchor, caller principal.ID, h *accountsHere, named string, primary bool, now uint64) (*storedAccount, error) {
 	if a.Accounts >= maxAccounts {
 		return nil, errManyAccounts
+	}
+	op := createdAccount()
+	if primary {
+		op = renamedAccount()
 	}
 	s.accounts++
 	a.Accounts++
@@ -136,20 +141,23 @@ func (s *store) addAccount(a *anchor, h *accountsHere, named string, primary boo
 	if err := s.keepAccounts(h); err != nil {
 		return nil, err
 	}
-	return &h.Accounts[len(h.Accounts)-1], s.keep(a)
+	return &h.Accounts[len(h.Accounts)-1], s.commit(a, caller, op, now)
 }
 
 // rename gives an account a name. The primary one is stored with its first.
-func (s *store) rename(a *anchor, h *accountsHere, number *uint64, named string) (*storedAccount, error) {
+func (s *store) rename(a *anchor, caller principal.ID, h *accountsHere, number *uint64, named string, now uint64) (*storedAccount, error) {
 	x := h.find(number)
 	switch {
 	case x == nil && number == nil:
-		return s.addAccount(a, h, named, true)
+		return s.addAccount(a, caller, h, named, true, now)
 	case x == nil:
 		return nil, errNoAccount
 	}
 	x.Name = named
-	return x, s.keepAccounts(h)
+	if err := s.keepAccounts(h); err != nil {
+		return nil, err
+	}
+	return x, s.commit(a, caller, renamedAccount(), now)
 }
 
 // useAccount notes when a stored account was used.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 )
 
@@ -365,12 +366,12 @@ func TestAConfirmedSessionBringsItsPasskey(t *testing.T) {
 }
 
 func TestAccountsAreBounded(t *testing.T) {
-	s := newStore(&growing{}, principal.Canister(7))
+	s := newStore(&stable.Buffer{}, principal.Canister(7))
 	s.config = defaultConfig()
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.register(newPasskey(t, "anna").device("anna"), nil, 0)
+	a, err := s.register(principal.ID{}, newPasskey(t, "anna").device("anna"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,7 +380,7 @@ func TestAccountsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.addAccount(a, h, strings.Repeat("x", maxAccountName), false); err != nil {
+		if _, err := s.addAccount(a, principal.ID{}, h, strings.Repeat("x", maxAccountName), false, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -387,7 +388,7 @@ func TestAccountsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.addAccount(a, h, "x", false); err != errManyAccounts {
+	if _, err := s.addAccount(a, principal.ID{}, h, "x", false, 0); err != errManyAccounts {
 		t.Errorf("one more: %v", err)
 	}
 	if h, err := s.accountsAt(a.number, "https://dapp7.com"); err != nil || len(h.Accounts) != maxAccounts/50 {

@@ -117,7 +117,7 @@ func metadataReplace() {
 		if n := a.variable(); n > maxVariable {
 			return unfinished(metadataReplaceError{Space: &space{maxVariable, uint64(n)}}), nil
 		}
-		if err := state.keep(a); err != nil {
+		if err := state.commit(a, m.Caller(), newMetadataNames(old), now()); err != nil {
 			if s := tooLarge(err); s != nil {
 				return unfinished(metadataReplaceError{Space: s}), nil
 			}
@@ -139,8 +139,9 @@ func propertiesReplace() {
 		if p.Name != nil && len(*p.Name) > maxNameBytes {
 			return unfinished(propertiesReplaceError{NameTooLong: &limitInfo{maxNameBytes}}), nil
 		}
+		op := renamed(a.Name, p.Name)
 		a.Name = p.Name
-		if err := state.keep(a); err != nil {
+		if err := state.commit(a, m.Caller(), op, now()); err != nil {
 			if s := tooLarge(err); s != nil {
 				return unfinished(propertiesReplaceError{Space: s}), nil
 			}
@@ -166,7 +167,7 @@ func methodAdd() {
 		if err := a.add(d); err != nil {
 			return nil, err
 		}
-		return finished[methodAddError](), state.keep(a)
+		return finished[methodAddError](), state.commit(a, msg.Caller(), addedDevice(d), now())
 	}, &number, &m)
 }
 
@@ -186,7 +187,7 @@ func methodReplace() {
 		}
 		err = a.replace(msg.Caller(), key, d)
 		if err == nil {
-			err = state.keep(a)
+			err = state.commit(a, msg.Caller(), replacedDevice(key, d), now())
 		}
 		switch {
 		case errors.Is(err, errNoDevice):
@@ -212,10 +213,11 @@ func changeMethod(msg *cdk.Message, number uint64, key []byte, change func(d *de
 	if err := change(&d); err != nil {
 		return false, err
 	}
-	if err := a.change(msg.Caller(), key, d); err != nil {
+	before, err := a.change(msg.Caller(), key, d)
+	if err != nil {
 		return false, err
 	}
-	return false, state.keep(a)
+	return false, state.commit(a, msg.Caller(), updatedDevice(before, d), now())
 }
 
 // invalidMetadata is metadata that a device cannot have.
@@ -276,6 +278,6 @@ func methodRemove() {
 		} else if err != nil {
 			return nil, err
 		}
-		return outcome{Ok: true}, state.keep(a)
+		return outcome{Ok: true}, state.commit(a, msg.Caller(), removedDevice(key), now())
 	}, &number, &key)
 }

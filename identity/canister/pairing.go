@@ -158,7 +158,7 @@ func (s *store) tentative(number uint64, d device, randomness []byte, now uint64
 		return nil, err
 	}
 	for _, k := range s.namesOf([]usedDevice{d.used(nil)}, nil) {
-		if _, taken, err := s.index.get(k); err != nil {
+		if _, taken, err := s.index.Get(k); err != nil {
 			return nil, err
 		} else if taken {
 			return nil, errTaken
@@ -174,6 +174,9 @@ func (s *store) verify(caller principal.ID, number uint64, code string, now uint
 	if err != nil {
 		return err
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	x, err := s.pairings.confirm(number, code, now)
 	if err != nil {
 		return err
@@ -186,7 +189,7 @@ func (s *store) verify(caller principal.ID, number uint64, code string, now uint
 	if err := a.add(*x.device); err != nil {
 		return err
 	}
-	return s.keep(a)
+	return s.commit(a, caller, addedDevice(*x.device), now)
 }
 
 // exit ends registration mode: for a caller with a key of the anchor, or for the session
@@ -202,7 +205,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 			return errModeOff
 		}
 		if m != nil {
-			if _, err := s.addMethod(a, m); err != nil {
+			if _, err := s.addMethod(a, caller, m, now); err != nil {
 				return err
 			}
 		}
@@ -217,7 +220,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 	if err != nil {
 		return err
 	}
-	d, err := s.addMethod(a, m)
+	d, err := s.addMethod(a, caller, m, now)
 	if err != nil {
 		return err
 	}
@@ -226,7 +229,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 	return nil
 }
 
-func (s *store) addMethod(a *anchor, m *authnMethodData) (device, error) {
+func (s *store) addMethod(a *anchor, caller principal.ID, m *authnMethodData, now uint64) (device, error) {
 	d, err := m.device()
 	if err != nil {
 		return d, invalidMetadata{err}
@@ -234,5 +237,5 @@ func (s *store) addMethod(a *anchor, m *authnMethodData) (device, error) {
 	if err := a.add(d); err != nil {
 		return d, err
 	}
-	return d, s.keep(a)
+	return d, s.commit(a, caller, addedDevice(d), now)
 }

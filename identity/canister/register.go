@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 )
 
@@ -86,8 +87,8 @@ func (s *store) registerFirst(caller principal.ID, d device, solution challengeR
 	if !s.challenges.solve(solution, now) {
 		return registerResponse{BadChallenge: true}, nil
 	}
-	a, err := s.register(d, nil, now)
-	if errors.Is(err, errFull) {
+	a, err := s.register(caller, d, nil, now)
+	if errors.Is(err, stable.ErrFull) {
 		return registerResponse{Full: true}, nil
 	}
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *store) finishFlow(caller principal.ID, arg finishArg, now uint64) resul
 	if err := d.check(); err != nil {
 		return failed[finishResult](finishError{Invalid: textOf(err)})
 	}
-	a, err := s.register(d, arg.Name, now)
+	a, err := s.register(caller, d, arg.Name, now)
 	switch {
 	case errors.Is(err, errTaken):
 		return failed[finishResult](finishError{Invalid: textOf(err)})

@@ -54,8 +54,8 @@ func (k *Key) Sign(msg []byte) []byte {
 type Network struct {
 	Root, Subnet *Key
 	Node         ed25519.PrivateKey
-	// SubnetType is what delegations show as the type of the other subnet; empty
-	// shows none.
+	// SubnetType is what delegations show as the type of the other subnet, which canister
+	// signatures need (interface specification); empty shows none.
 	SubnetType string
 }
 

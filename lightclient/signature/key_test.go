@@ -137,34 +137,6 @@ func TestBothHalvesOfECDSAAreAccepted(t *testing.T) {
 	}
 }
 
-func TestWebAuthnChallengeMustBeTheMessage(t *testing.T) {
-	v := New(Config{})
-	s := testsigner.WebAuthnP256(t)
-	if err := v.Verify(s.DER, []byte("other"), s.Signature([]byte("message"))); err == nil || !strings.Contains(err.Error(), "challenge") {
-		t.Fatalf("assertion over another challenge: %v", err)
-	}
-	sign := func(client string) []byte {
-		return testsigner.Assertion(client, func([]byte) []byte { return []byte{0x30, 0} })
-	}
-	for name, sig := range map[string][]byte{
-		"client data not JSON":      sign("client"),
-		"no challenge":              sign(`{"type":"webauthn.get"}`),
-		"challenge of another case": sign(`{"Challenge":"bWVzc2FnZQ"}`),
-		"challenge not a text":      sign(`{"challenge":7}`),
-		"challenge with padding":    sign(`{"challenge":"bWVzc2FnZQ=="}`),
-		"challenge in other base64": sign(`{"challenge":"+/+/"}`),
-		"signature not DER":         testsigner.Assertion(testsigner.ClientData([]byte("message")), func([]byte) []byte { return []byte("signature") }),
-		"signature of nothing":      testsigner.Assertion(testsigner.ClientData([]byte("message")), func([]byte) []byte { return nil }),
-		"not a map":                 {0x01},
-		"a field missing":           {0xa1, 0x69, 's', 'i', 'g', 'n', 'a', 't', 'u', 'r', 'e', 0x40},
-		"empty":                     {},
-	} {
-		if err := v.Verify(s.DER, []byte("message"), sig); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
 func TestSelfAuthenticatingPrincipalOfAcanisterKey(t *testing.T) {
 	if a, b := testsigner.CanisterKey(canisterA, nil), testsigner.CanisterKey(canisterB, nil); principal.SelfAuthenticating(a) == principal.SelfAuthenticating(b) {
 		t.Fatal("two canisters share a user principal")

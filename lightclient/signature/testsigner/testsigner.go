@@ -33,6 +33,8 @@ import (
 type Signer struct {
 	DER       []byte // the public key
 	Signature func(msg []byte) []byte
+	// Resign makes a passkey sign client data that no browser would give it; nil for others.
+	Resign func(client string) []byte
 }
 
 // PublicKey is in DER.
@@ -50,6 +52,11 @@ func All(t testing.TB) map[string]Signer {
 		"Ed25519": Ed25519(t), "P-256": P256(t), "secp256k1": Secp256k1(t),
 		"WebAuthn P-256": WebAuthnP256(t), "WebAuthn RSA": WebAuthnRSA(t), "WebAuthn Ed25519": WebAuthnEd25519(t),
 	}
+}
+
+// Passkeys makes a passkey of every scheme.
+func Passkeys(t testing.TB) map[string]Signer {
+	return map[string]Signer{"P-256": WebAuthnP256(t), "RSA": WebAuthnRSA(t), "Ed25519": WebAuthnEd25519(t)}
 }
 
 // SPKI wraps a key in DER, as a SubjectPublicKeyInfo with an algorithm and its parameters.
@@ -74,20 +81,20 @@ func CanisterKey(signer principal.ID, seed []byte) []byte {
 // Canister makes a Signer whose messages a canister of a network signs with a seed, in
 // certificates of the time at.
 func Canister(n *fakenet.Network, at time.Time, canister principal.ID, seed []byte) Signer {
-	return Signer{CanisterKey(canister, seed), func(msg []byte) []byte { return n.CanisterSignature(at, canister, seed, msg) }}
+	return Signer{DER: CanisterKey(canister, seed), Signature: func(msg []byte) []byte { return n.CanisterSignature(at, canister, seed, msg) }}
 }
 
 // Ed25519 makes a Signer.
 func Ed25519(t testing.TB) Signer {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	return Signer{SPKI(public, oidEd25519()), func(msg []byte) []byte { return ed25519.Sign(private, msg) }}
+	return Signer{DER: SPKI(public, oidEd25519()), Signature: func(msg []byte) []byte { return ed25519.Sign(private, msg) }}
 }
 
 // P256 makes a Signer.
 func P256(t testing.TB) Signer {
 	key, point := generateP256(t)
-	return Signer{SPKI(point, oidEC(), oidP256()), func(msg []byte) []byte {
+	return Signer{DER: SPKI(point, oidEC(), oidP256()), Signature: func(msg []byte) []byte {
 		h := sha256.Sum256(msg)
 		r, s, err := ecdsa.Sign(rand.Reader, key, h[:])
 		must(t, err)
@@ -114,7 +121,7 @@ func rawSignature(r, s *big.Int) []byte {
 func Secp256k1(t testing.TB) Signer {
 	key, err := secp256k1.GeneratePrivateKey()
 	must(t, err)
-	return Signer{SPKI(key.PubKey().SerializeUncompressed(), oidEC(), oidSecp256k1()), func(msg []byte) []byte {
+	return Signer{DER: SPKI(key.PubKey().SerializeUncompressed(), oidEC(), oidSecp256k1()), Signature: func(msg []byte) []byte {
 		h := sha256.Sum256(msg)
 		sig := secpecdsa.Sign(key, h[:])
 		r, s := sig.R(), sig.S()
@@ -159,9 +166,8 @@ func WebAuthnEd25519(t testing.TB) Signer {
 }
 
 func webAuthn(cose []byte, sign func(data []byte) []byte) Signer {
-	return Signer{SPKI(cose, oidCOSE()), func(msg []byte) []byte {
-		return Assertion(ClientData(msg), sign)
-	}}
+	resign := func(client string) []byte { return Assertion(client, sign) }
+	return Signer{DER: SPKI(cose, oidCOSE()), Signature: func(msg []byte) []byte { return resign(ClientData(msg)) }, Resign: resign}
 }
 
 // ClientData is the JSON that a browser has an authenticator sign.

@@ -381,3 +381,31 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestPasskeysSignRequestsAndDelegations(t *testing.T) {
+	for name, s := range testsigner.Passkeys(t) {
+		for _, kind := range kinds {
+			e, err := envelope.Keyed{Signer: s}.Sign(request(kind))
+			must(t, err)
+			if auth, err := New(signature.Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.Principal() {
+				t.Errorf("%s signs a %s: %v", name, kind, err)
+			}
+			e, err = chainOf(t, []testsigner.Signer{s, testsigner.Ed25519(t)}, nil).Sign(request(kind))
+			must(t, err)
+			if auth, err := New(signature.Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.Principal() {
+				t.Errorf("%s delegates a %s: %v", name, kind, err)
+			}
+		}
+	}
+}
+
+func TestAnAssertionHasTheDomainSeparator(t *testing.T) {
+	s := testsigner.WebAuthnP256(t)
+	e, err := envelope.Keyed{Signer: s}.Sign(request(envelope.Call))
+	must(t, err)
+	id := e.RequestID
+	e.SenderSig = s.Signature(id[:])
+	if _, err := New(signature.Config{}).Check(received(t, e), now); err == nil || !strings.Contains(err.Error(), "challenge") {
+		t.Errorf("a passkey signed the bare request id: error %v", err)
+	}
+}

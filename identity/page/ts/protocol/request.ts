@@ -1,6 +1,15 @@
 // What a dapp asks of the authorize page, whichever protocol it speaks, and how it is answered.
 
 import type { Principal } from "@icp-sdk/core/principal";
+import { givenUp, ProtocolError, type ProtocolErrorKind } from "./errors.ts";
+import { dappOf, type Host } from "./host.ts";
+import { IcrcChannel, isIcrcMessage } from "./icrc.ts";
+import { isLegacyRequest, legacyRequest, ready } from "./legacy.ts";
+
+export { ProtocolError, type ProtocolErrorKind };
+
+/** How long the dapp may take to find the page. */
+const establishMs = 10_000;
 
 /** What the protocols need to know of the network. */
 export interface Settings {
@@ -73,37 +82,40 @@ export interface SignInRequest {
   next(): Promise<SignInRequest>;
 }
 
-/** Why there is no request to answer. The dapp, if there is one, has been told already. */
-export type ProtocolErrorKind =
-  /** The page was not opened by a dapp. */
-  | "no-opener"
-  /** The window that opened the page said nothing in time. */
-  | "timeout"
-  /** The dapp's message is not one of the protocol. */
-  | "malformed"
-  /** The session key is not of a form that requests may be signed with. */
-  | "key"
-  /** The dapp may not use the derivation origin that it asked for. */
-  | "origin"
-  /** The signal was aborted. */
-  | "aborted";
-
-export class ProtocolError extends Error {
-  readonly kind: ProtocolErrorKind;
-  /** The message is in plain words, for people. */
-  constructor(kind: ProtocolErrorKind, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "ProtocolError";
-    this.kind = kind;
-  }
-}
-
 /**
- * Waits for the dapp that opened this page to ask for a sign-in, over the legacy protocol or
- * ICRC-29, whichever comes first: at most 10 seconds. Messages of other windows are ignored, and those of other
- * origins once a dapp has asked. Rejects with a ProtocolError and nothing else.
+ * Waits for the dapp that opened this page to ask for a sign-in, over the legacy protocol or ICRC-29, whichever it
+ * speaks first: it must be heard within 10 seconds. Messages of other windows are ignored, and from the first on those of other
+ * origins. Rejects with a ProtocolError and nothing else; a dapp whose request may not be granted is told when
+ * the person, who can read why, leaves the page.
  */
-export async function awaitRequest(o: { settings: Settings; signal: AbortSignal }): Promise<SignInRequest> {
-  if (o.signal.aborted) throw new ProtocolError("aborted", "The sign-in was given up.");
-  throw new ProtocolError("no-opener", "This page signs you in to an app. Start from the app that you want to use.");
+export function awaitRequest(o: { readonly settings: Settings; readonly signal: AbortSignal; readonly window?: Host }): Promise<SignInRequest> {
+  const host = o.window ?? (window as Host);
+  return new Promise((resolve, reject) => {
+    const done = () => {
+      clearTimeout(timer);
+      host.removeEventListener("message", onMessage);
+    };
+    const fail = (error: ProtocolError) => {
+      done();
+      reject(error);
+    };
+    const where = { location: host.location, signal: o.signal };
+    const onMessage = (event: MessageEvent) => {
+      const legacy = isLegacyRequest(event.data);
+      if (!legacy && !isIcrcMessage(event.data)) return;
+      const dapp = dappOf(event, host, o.signal);
+      if (!dapp) return;
+      done();
+      if (legacy) return resolve(legacyRequest(event.data, dapp, where));
+      const channel = new IcrcChannel(dapp, where);
+      channel.receive(event.data);
+      resolve(channel.first());
+    };
+    const timer = setTimeout(() => fail(new ProtocolError("timeout", "The app that opened this page did not say what it wants. Close this window and try again from the app.")), establishMs);
+    o.signal.addEventListener("abort", () => fail(givenUp()));
+    if (o.signal.aborted) return fail(givenUp());
+    if (!host.opener) return fail(new ProtocolError("no-opener", "This page signs you in to an app. Start from the app that you want to use."));
+    host.addEventListener("message", onMessage);
+    host.opener.postMessage(ready, "*");
+  });
 }
