@@ -49,7 +49,7 @@ export class Person {
     await person.context.addInitScript(watch);
     person.context.on("request", (request) => {
       const [, kind] = /\/api\/v\d\/(?:canister|subnet)\/[^/]+\/(\w+)$/.exec(request.url()) ?? [];
-      if (kind) person.notes.push({ what: kind, value: request.frame().page().url() });
+      if (kind && !request.serviceWorker()) person.notes.push({ what: kind, value: request.frame().page().url() });
     });
     return person;
   }
