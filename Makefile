@@ -14,7 +14,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench build worker extension sample assets identity clean deps
+.PHONY: help run test check race fuzz sim bench build worker extension sample example assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,9 +57,12 @@ build/identity-archive.wasm.gz: FORCE
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
+example: deps ## the page of a web server off the network that takes log-ins with Internet Identity
+	$(NODE) identity/example/build.mjs build/example
+
 FORCE:
 
-test: build worker sample identity chromium peers ## everything: packages, specification vectors, real clients, browser
+test: build worker sample identity example chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
@@ -102,6 +105,7 @@ bench: build worker sample chromium peers ## the figures in the README, beside t
 	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
+	$(NODE) identity/loginpeer/bench.mjs
 
 .PHONY: peers
 peers: ## curl, wrk and nginx, which ask the gateway and are measured beside it, from Debian, if they are missing
