@@ -383,8 +383,8 @@ func Entrance(first string) templ.Component {
 	})
 }
 
-// SignIn are the buttons of somebody who is not signed in. The first is renamed when the
-// browser knows an identity, and only then is there a second passkey to speak of.
+// SignIn are the buttons of somebody who is not signed in, with those of the page in
+// between. The first is for an identity that the browser knows, if there is one.
 func SignIn() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -407,6 +407,10 @@ func SignIn() templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"buttons\"><button type=\"button\" class=\"primary\" data-do=\"continue-known\" hidden>Continue</button> <button type=\"button\" class=\"primary\" data-do=\"continue\">Continue with a passkey</button> <button type=\"button\" class=\"second\" data-to=\"create\">Create an identity</button></div>")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		templ_7745c5c3_Err = templ_7745c5c3_Var19.Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
