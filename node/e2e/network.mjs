@@ -15,7 +15,7 @@ import { Principal } from '@icp-sdk/core/principal';
 
 const repository = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = path.join(repository, 'bin', 'portico');
-const startMillis = 60_000;
+const startMillis = 180_000;
 
 /** Resolves when file exists. */
 async function appears(file, child) {
