@@ -23,7 +23,9 @@ const maxKeyLength = 200;
 const nonceBytes = 32;
 /** Dapps that ask for attributes and a sign-in ask for both at once. */
 const loneAttributesMs = 3000;
-const burstMs = 20;
+/** How long requests for the status gather: the first ones, which the dapp waits for, and later ones, which it sends every 300 ms. */
+const establishMs = 20;
+const statusMs = 250;
 /** How long the dapp may take to ask once it has found the page. */
 const askMs = 120_000;
 
@@ -79,6 +81,7 @@ export class IcrcChannel {
   #requests = 0;
   /** The last request for the status that was not answered. */
   #status: Id | undefined;
+  #established = false;
 
   constructor(dapp: Dapp, where: Where) {
     this.#dapp = dapp;
@@ -131,18 +134,19 @@ export class IcrcChannel {
   }
 
   /**
-   * Says that the page is there: to the last of the requests that come together. @icp-sdk/signer asks anew after each
-   * answer and forgets what it asked before; many answers to a burst, as one gathers while the page loads, would
-   * make it ask so often that it believes none and gives the page up.
+   * Says that the page is there: to the last of the requests that come close together. @icp-sdk/signer asks anew after each
+   * answer and forgets what it asked before. If all were answered that it sent while the page loaded, it would go on asking
+   * as often at once, on a slow computer believe none of the answers, and give the page up after five seconds.
    */
   #alive(id: Id): void {
-    const first = this.#status === undefined;
+    const waiting = this.#status !== undefined;
     this.#status = id;
-    if (!first) return;
+    if (waiting) return;
     setTimeout(() => {
       this.#result(this.#status!, "ready");
       this.#status = undefined;
-    }, burstMs);
+    }, this.#established ? statusMs : establishMs);
+    this.#established = true;
   }
 
   /** The person is asked at each sign-in, so that permissions hold nothing back; unknown scopes are left out as ICRC-25 wants it. */

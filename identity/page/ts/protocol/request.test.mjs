@@ -169,14 +169,24 @@ test("a signer keeps answering that it is ready, and gives the delegation in ICR
   assert.equal((await w.call("s3", "icrc29_status")).result, "ready");
 });
 
-test("of status requests that come together the last is answered, so that @icp-sdk/signer does not multiply them", async () => {
-  const w = new Opened();
-  void w.await().catch(() => {});
-  for (const id of [1, 2, 3]) w.say({ ...status, id });
-  await w.answer(3);
-  assert.deepEqual(w.sent.slice(1).map(({ data }) => data.id), [3]);
-  await w.call(4, "icrc29_status");
-  w.aborting.abort();
+test("of status requests that come close together the last is answered, so that @icp-sdk/signer does not multiply them", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const w = new Opened();
+    void w.await().catch(() => {});
+    const answered = () => w.sent.slice(1).map(({ data }) => data.id);
+    for (const id of [1, 2, 3]) w.say({ ...status, id });
+    mock.timers.tick(20);
+    assert.deepEqual(answered(), [3]);
+    w.say({ ...status, id: 4 });
+    mock.timers.tick(200);
+    w.say({ ...status, id: 5 });
+    mock.timers.tick(50);
+    assert.deepEqual(answered(), [3, 5]);
+    w.aborting.abort();
+  } finally {
+    mock.timers.reset();
+  }
 });
 
 test("a signer says its standards, and that permissions hold nothing back", async () => {
