@@ -14,7 +14,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench build worker extension sample assets identity clean deps
+.PHONY: help run test check race fuzz sim bench build worker extension sample example assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,15 +57,18 @@ build/identity-archive.wasm.gz: FORCE
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
+example: deps ## the page of a web server off the network that takes log-ins with Internet Identity
+	$(NODE) identity/example/build.mjs build/example
+
 FORCE:
 
-test: build worker sample identity chromium peers ## everything: packages, specification vectors, real clients, browser
+test: build worker sample identity example chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
-screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
-	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
+screenshots: build worker identity chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs identity/e2e/looks.test.mjs
 
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
@@ -102,6 +105,7 @@ bench: build worker sample chromium peers ## the figures in the README, beside t
 	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
+	$(NODE) identity/loginpeer/bench.mjs
 
 .PHONY: peers
 peers: ## curl, wrk and nginx, which ask the gateway and are measured beside it, from Debian, if they are missing

@@ -87,6 +87,7 @@ type Gateway struct {
 	quick.Handler
 	domains []string
 	aliases host.Aliases
+	custom  *domain.Registry // nil: nobody registers domains
 	metrics *metrics.Metrics
 }
 
@@ -124,7 +125,7 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, err
 		}
 		deps.Domains = registry
-		g.aliases = registry
+		g.custom, g.aliases = registry, registry
 		if cfg.Aliases != nil {
 			g.aliases = host.Chain{cfg.Aliases, registry}
 		}
@@ -152,6 +153,14 @@ func (cfg Config) registry(canisters domain.Canisters, log *slog.Logger) (*domai
 
 // Metrics are the gateway's figures.
 func (g *Gateway) Metrics() *metrics.Metrics { return g.metrics }
+
+// RecheckDomains looks at the custom domains that people registered again and again until the
+// context ends (domain.Registry.Recheck).
+func (g *Gateway) RecheckDomains(ctx context.Context) {
+	if g.custom != nil {
+		g.custom.Recheck(ctx)
+	}
+}
 
 // MayHaveCertificate reports with an error that a certificate authority should not be
 // asked for a certificate for a host: only the gateway's domains and names that somebody

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"portico/gateway"
@@ -132,15 +133,21 @@ func (nopCloser) Close() error { return nil }
 
 // runGateway serves until the context ends. It closes the listener.
 func runGateway(ctx context.Context, cfg gatewayConfig) error {
-	f, err := openGateway(cfg)
+	g, f, err := openGateway(cfg)
 	if err != nil {
 		return errors.Join(err, cfg.listener.Close())
 	}
-	return front.Serve(ctx, f)
+	ctx, cancel := context.WithCancel(ctx)
+	var rechecking sync.WaitGroup
+	rechecking.Go(func() { g.RecheckDomains(ctx) })
+	err = front.Serve(ctx, f)
+	cancel()
+	rechecking.Wait()
+	return err
 }
 
 // openGateway makes the gateway and its front.
-func openGateway(cfg gatewayConfig) (front.Config, error) {
+func openGateway(cfg gatewayConfig) (*gateway.Gateway, front.Config, error) {
 	var worker fs.FS
 	if cfg.workerDir != "" {
 		worker = os.DirFS(cfg.workerDir)
@@ -158,7 +165,7 @@ func openGateway(cfg gatewayConfig) (front.Config, error) {
 		},
 	})
 	if err != nil {
-		return f, err
+		return g, f, err
 	}
 	f.Handler, f.Metrics = g, g.Metrics().Handler()
 	if len(cfg.certificates) > 0 || cfg.authority != nil {
@@ -166,16 +173,16 @@ func openGateway(cfg gatewayConfig) (front.Config, error) {
 			cfg.authority.Allowed = g.MayHaveCertificate
 		}
 		if f.Certificates, err = front.NewCertificates(cfg.certificates, cfg.authority, slog.Default()); err != nil {
-			return f, err
+			return g, f, err
 		}
 	}
 	if f.Plain, err = listenAt(cfg.plain); err != nil {
-		return f, err
+		return g, f, err
 	}
 	if f.Admin, err = listenAt(cfg.metrics); err != nil && f.Plain != nil {
 		err = errors.Join(err, f.Plain.Close())
 	}
-	return f, err
+	return g, f, err
 }
 
 // listenAt listens at an address, if there is one.

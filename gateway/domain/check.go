@@ -29,11 +29,14 @@ type Canisters interface {
 
 // Refused is the error for a domain that is not set up as it has to be. Its text
 // says what is missing, for whoever owns the domain.
-type Refused struct{ Reason string }
+type Refused struct {
+	Reason     string
+	unanswered bool // the canister gave no answer that verifies, which may be for a while only
+}
 
 func (e *Refused) Error() string { return e.Reason }
 
-func refused(format string, args ...any) error { return &Refused{fmt.Sprintf(format, args...)} }
+func refused(format string, args ...any) error { return &Refused{Reason: fmt.Sprintf(format, args...)} }
 
 // Names of records, as the Internet Computer documents them for custom domains.
 const (
@@ -95,7 +98,7 @@ func (r *Registry) checkCanister(ctx context.Context, name string, canister prin
 	}, lightclient.HTTPOptions{})
 	switch {
 	case err != nil:
-		return refused("failed to retrieve known domains from canister %s: %v", canister, err)
+		return &Refused{Reason: fmt.Sprintf("failed to retrieve known domains from canister %s: %v", canister, err), unanswered: true}
 	case resp.Status != http.StatusOK:
 		return refused("failed to retrieve known domains from canister %s: %s has the status %d", canister, knownDomains, resp.Status)
 	case resp.Next != nil || len(resp.Body) > maxKnownDomains:

@@ -32,12 +32,16 @@ type world struct {
 	status  uint16
 	more    bool // the list goes on for ever
 	waiting chan struct{}
+	fails   bool // DNS does not answer
 }
 
 func (w *world) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	if w.waiting != nil {
 		w.waiting <- struct{}{}
 		<-ctx.Done()
+	}
+	if w.fails {
+		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
 	}
 	return find(w.txt, name)
 }

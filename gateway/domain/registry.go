@@ -142,13 +142,9 @@ func (r *Registry) remove(ctx context.Context, name string) error {
 func (r *Registry) rewrite(change func(host.Fixed) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text, err := os.ReadFile(r.cfg.Path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	all, err := host.ParseAliases(string(text))
+	all, err := r.all()
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.cfg.Path, err)
+		return err
 	}
 	if err := change(all); err != nil {
 		return err
@@ -159,6 +155,19 @@ func (r *Registry) rewrite(change func(host.Fixed) error) error {
 	}
 	slices.Sort(lines[1:])
 	return replace(r.cfg.Path, strings.Join(lines, "\n")+"\n")
+}
+
+// all reads the file.
+func (r *Registry) all() (host.Fixed, error) {
+	text, err := os.ReadFile(r.cfg.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	all, err := host.ParseAliases(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.cfg.Path, err)
+	}
+	return all, nil
 }
 
 func replace(path, text string) (err error) {

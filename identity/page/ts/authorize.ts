@@ -1,6 +1,6 @@
 // The page on which somebody signs in to the dapp that opened it.
 
-import { $, field, make, onDo, onSubmit, run, show, tell } from "./dom.ts";
+import { $, field, make, onDo, onSubmit, run, show } from "./dom.ts";
 import { entrance } from "./entrance.ts";
 import type { Account } from "./interface.ts";
 import { knownIdentities } from "./known.ts";
@@ -53,7 +53,7 @@ async function chooseAccount(as: Session): Promise<void> {
 
 function accountButton(as: Session, { account_number, name, last_used }: Account): HTMLButtonElement {
   const used = last_used[0] === undefined ? "" : `Used on ${day(last_used[0])}`;
-  const button = make("button", "second", name[0] || "First account", make("span", "sub", used || (account_number[0] === undefined ? "The one you have everywhere" : "Not used yet")));
+  const button = make("button", "second", name[0] || "Main account", make("span", "sub", used || (account_number[0] === undefined ? "The one that you get without choosing" : "Not used yet")));
   button.type = "button";
   button.addEventListener("click", () => void run(undefined, "Signing you in", () => grant(as, account_number[0])));
   return button;
@@ -143,5 +143,3 @@ try {
 } catch (error) {
   fail(error);
 }
-
-window.addEventListener("unhandledrejection", (event) => tell(explain(event.reason)));
