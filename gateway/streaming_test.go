@@ -174,12 +174,50 @@ func TestRangesOfLongBodiesAreCertifiedOnes(t *testing.T) {
 	}
 }
 
+func TestLongBodiesFromCallbacksStreamVerified(t *testing.T) {
+	const size, chunk, place = 70_000_000, 3_000_000, 65_000_000
+	mark := []byte("the part that is changed")
+	body := make([]byte, size)
+	copy(body[place:], mark)
+	site, h := start(t, func(s *testsite.Site, c *Config) { s.Pages["/film"] = testsite.Page{Body: body, Chunk: chunk} })
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	for _, headers := range [][]string{nil, {"Range: bytes=5000000-"}} {
+		resp := visit(t, t.Context(), site, s.URL, "/film", headers...)
+		sum := sha256.New()
+		n, err := io.Copy(sum, resp.Body)
+		if err != nil || resp.StatusCode != 200 || resp.ContentLength != size || n != size || [32]byte(sum.Sum(nil)) != sha256.Sum256(body) {
+			t.Errorf("%v: status %d, %d of %d bytes, %v", headers, resp.StatusCode, n, resp.ContentLength, err)
+		}
+	}
+	for _, reading := range []int{1, 2} {
+		seen := 0
+		site.Replica.Tamper = func(_ string, status int, answer []byte) (int, []byte, error) {
+			if at := bytes.Index(answer, mark); at >= 0 {
+				if seen++; seen == reading {
+					answer = bytes.Clone(answer)
+					answer[at] ^= 1
+				}
+			}
+			return status, answer, nil
+		}
+		resp := visit(t, t.Context(), site, s.URL, "/film")
+		n, err := io.Copy(io.Discard, resp.Body)
+		switch {
+		case reading == 1 && resp.StatusCode != 503:
+			t.Errorf("changed before it was verified: status %d, %d bytes", resp.StatusCode, n)
+		case reading == 2 && (err == nil || n == 0 || n > place):
+			t.Errorf("changed afterwards: %d bytes, %v", n, err)
+		}
+	}
+}
+
 func TestEndlessCallbacksAreRefused(t *testing.T) {
 	site, h := start(t, func(s *testsite.Site, c *Config) {
-		s.Pages["/endless"] = testsite.Page{Body: make([]byte, 70<<20), Chunk: 3 << 20}
+		s.Pages["/endless"] = testsite.Page{Body: make([]byte, 2000), Chunk: 1}
 	})
 	r := ask(h, "GET http://"+site.Web().String()+".localhost/endless")
-	if r.StatusCode != 503 || !strings.HasPrefix(text(t, r), "Answer too large") {
+	if r.StatusCode != 503 || !strings.Contains(text(t, r), "more than 1000 parts") {
 		t.Errorf("status %d", r.StatusCode)
 	}
 }

@@ -16,8 +16,12 @@ type HTTPOptions struct {
 	// Raw leaves the canister's certification unchecked. A node's signature is
 	// still needed.
 	Raw bool
-	// MaxBody bounds the body in bytes where it comes in several answers; 0 means 64 MiB.
+	// MaxBody bounds in bytes what is held of a body that comes by callbacks; 0 means 64 MiB.
 	MaxBody int
+	// Reread lets such a body be longer, up to 2 GiB: it is read to its end and checked,
+	// then read again, and each part that differs from the one that was checked ends it.
+	// Without it, and for calls, a longer body is a *TooLargeError.
+	Reread bool
 	// Hold, if not nil, is asked before so many further bytes of a body are kept
 	// that comes by callbacks; its error ends the request.
 	Hold func(bytes int) error
@@ -48,8 +52,8 @@ type HTTPResponse struct {
 // canister wants that, with the rest of the body from its streaming callback or
 // by ranges. It is anonymous, whoever the client is.
 //
-// Nothing unchecked leaves: a body that comes by callbacks is checked as a whole,
-// and the callbacks of an update are calls themselves. Errors are those of Call
+// Nothing unchecked leaves: a body that comes by callbacks is checked as a whole
+// before its first byte does, and the callbacks of an update are calls themselves. Errors are those of Call
 // and Query, *asset.Error for a response whose certification fails, *ResponseError
 // for one that the protocol does not allow, and *TooLargeError.
 func (c *Client) HTTPRequest(ctx context.Context, canister principal.ID, req *asset.Request, opt HTTPOptions) (*HTTPResponse, error) {
@@ -80,6 +84,9 @@ func (e *ResponseError) Error() string {
 
 // Unwrap returns what is wrong with the answer.
 func (e *ResponseError) Unwrap() error { return e.Err }
+
+// A sender calls a method of the canister that is asked.
+type sender func(ctx context.Context, method string, arg []byte) ([]byte, error)
 
 // An exchange is one request to a canister with all the answers it takes.
 type exchange struct {
@@ -112,10 +119,15 @@ func (x *exchange) do(ctx context.Context, req *asset.Request) (*HTTPResponse, e
 	if err := r.check(); err != nil {
 		return nil, x.invalid(err)
 	}
-	if err := x.stream(ctx, r, x.query); err != nil {
+	long, err := x.stream(ctx, r, x.query, x.opt.Reread)
+	if err != nil {
 		return nil, err
 	}
-	return x.verify(ctx, req, r)
+	out, err := x.verify(ctx, req, r)
+	if err == nil && long != nil {
+		long.open(out)
+	}
+	return out, err
 }
 
 // query sends a query, whose signature is still to be checked. Rejects are
@@ -144,17 +156,15 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 		Report: asset.Report{Canister: x.canister, RootKey: c.verifier.RootKey, Scope: asset.ScopeNothing},
 	}
 	if !x.opt.Raw {
-		verified, err := c.VerifyResponse(ctx, x.canister, req, &r.Response)
+		verified, err := c.verifyResponse(ctx, x.canister, req, &r.Response, r.BodyHash == nil)
 		if err != nil {
 			return nil, err
 		}
 		out.Headers, out.Report = verified.Headers, verified.Report
 	}
 	if out.Report.Scope == asset.ScopeNothing {
-		for _, q := range x.answers {
-			if err := c.checkSignatures(ctx, q); err != nil {
-				return nil, err
-			}
+		if err := x.signed(ctx); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -164,6 +174,12 @@ func (x *exchange) verify(ctx context.Context, req *asset.Request, r *response) 
 // gave it. The network is asked only whether a canister that answered by version 1 of
 // certification offers no better one. Errors are *asset.Error.
 func (c *Client) VerifyResponse(ctx context.Context, canister principal.ID, req *asset.Request, resp *asset.Response) (*asset.Verified, error) {
+	return c.verifyResponse(ctx, canister, req, resp, true)
+}
+
+// verifyResponse is VerifyResponse also for a body of which only the hash is there; there is
+// nothing to decode then, and canisters that certify decoded bodies are refused.
+func (c *Client) verifyResponse(ctx context.Context, canister principal.ID, req *asset.Request, resp *asset.Response, whole bool) (*asset.Verified, error) {
 	r := *resp
 	if r.BodyHash == nil && c.sha256 != nil {
 		h := c.sha256(r.Body)
@@ -172,7 +188,9 @@ func (c *Client) VerifyResponse(ctx context.Context, canister principal.ID, req 
 	v := &asset.Verifier{
 		Certificates:  c.verifier,
 		AllowVersion1: func(canister principal.ID) error { return c.offersOnlyVersion1(ctx, canister) },
-		Decode:        c.decode,
+	}
+	if whole {
+		v.Decode = c.decode
 	}
 	return v.Verify(canister, req, &r, c.now())
 }
@@ -211,46 +229,66 @@ func (x *exchange) update(ctx context.Context, req *asset.Request) (*HTTPRespons
 	if err != nil {
 		return nil, x.invalid(err)
 	}
-	if err := x.stream(ctx, r, call); err != nil {
+	if _, err := x.stream(ctx, r, call, false); err != nil {
 		return nil, err
 	}
 	return &HTTPResponse{Status: r.Status, Headers: r.Headers, Body: r.Body, Report: *report}, nil
 }
 
-// stream appends what the streaming callback has to the body.
-func (x *exchange) stream(ctx context.Context, r *response, send func(ctx context.Context, method string, arg []byte) ([]byte, error)) error {
+// stream appends what the streaming callback has to the body. If that becomes too
+// long and may be read again, the body stays the first part with the hash of the whole, and
+// long has the rest.
+func (x *exchange) stream(ctx context.Context, r *response, send sender, reread bool) (long *longBody, err error) {
 	next := r.next
 	if next != nil && next.service != x.canister {
-		return x.invalid(errors.New("its streaming callback is a method of canister " + next.service.String()))
+		return nil, x.invalid(errors.New("its streaming callback is a method of canister " + next.service.String()))
 	}
+	ends := []int{len(r.Body)}                // of the parts
+	r.Body = r.Body[:len(r.Body):len(r.Body)] // the first append copies, as the body aliases the first answer
 	for n := 1; next != nil; n++ {
 		if n == maxChunks {
-			return x.invalid(errors.New("its body has more than " + strconv.Itoa(maxChunks) + " parts"))
+			return nil, x.invalid(errors.New("its body has more than " + strconv.Itoa(maxChunks) + " parts"))
 		}
 		b, err := send(ctx, next.method, next.token)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body, token, err := decodeChunk(b)
 		if err != nil {
-			return x.invalid(err)
+			return nil, x.invalid(err)
 		}
-		if len(body) > x.opt.MaxBody-len(r.Body) {
-			return &TooLargeError{x.opt.MaxBody}
-		}
-		if x.opt.Hold != nil {
-			if err := x.opt.Hold(len(body)); err != nil {
-				return err
+		switch {
+		case long != nil:
+		case len(body) <= x.opt.MaxBody-len(r.Body):
+		case reread:
+			if long, err = x.reads(ctx, r, ends); err != nil {
+				return nil, err
 			}
+		default:
+			return nil, &TooLargeError{x.opt.MaxBody}
 		}
-		// The first append copies, as the body aliases the first answer.
-		r.Body = append(r.Body[:len(r.Body):len(r.Body)], body...)
+		if long != nil {
+			err = long.add(ctx, body)
+		} else if x.opt.Hold != nil {
+			err = x.opt.Hold(len(body))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if long == nil {
+			r.Body = append(r.Body, body...)
+			ends = append(ends, len(r.Body))
+		}
 		if token == nil {
-			return nil
+			break
 		}
 		next = &callback{service: next.service, method: next.method, token: token}
 	}
-	return nil
+	if long != nil {
+		h := long.whole.Sum()
+		r.BodyHash = &h
+	}
+	return long, nil
 }
 
 // offersOnlyVersion1 proves that a canister has not promised certification of

@@ -116,7 +116,7 @@ func (x *exchange) Prepare() func(ctx context.Context, hold func(bytes int) erro
 	req := asset.Request{Method: http.MethodGet, URL: x.canisterURL(), Headers: x.requestHeaders()}
 	canisters, canister := x.Canisters, x.target.Canister
 	return func(ctx context.Context, hold func(bytes int) error) (*lightclient.HTTPResponse, error) {
-		opt := lightclient.HTTPOptions{Hold: hold}
+		opt := lightclient.HTTPOptions{Hold: hold, Reread: true}
 		ask := func(ctx context.Context, req *asset.Request, opt lightclient.HTTPOptions) (*lightclient.HTTPResponse, error) {
 			return canisters.HTTPRequest(ctx, canister, req, opt)
 		}

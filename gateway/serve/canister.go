@@ -45,7 +45,7 @@ func (x *exchange) canister() {
 		// answers to GET, and none certifies an empty body for the same place.
 		req.Method = http.MethodGet
 	}
-	resp, err := x.Canisters.HTTPRequest(x.r.Context(), x.target.Canister, req, lightclient.HTTPOptions{Raw: x.target.Raw})
+	resp, err := x.Canisters.HTTPRequest(x.r.Context(), x.target.Canister, req, lightclient.HTTPOptions{Raw: x.target.Raw, Reread: true})
 	if x.isPreflight() && (err != nil || !answersPreflight(resp)) {
 		x.preflight(corsMethods, corsHTTPHeaders)
 		return

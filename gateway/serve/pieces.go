@@ -26,7 +26,7 @@ func partly(ctx context.Context, ask asker, req *asset.Request, opt lightclient.
 		return ask(ctx, req, opt)
 	}
 	probe := opt
-	probe.MaxBody = maxRangeProbe
+	probe.MaxBody, probe.Reread = maxRangeProbe, false
 	resp, err := ask(ctx, req, probe)
 	var long *lightclient.TooLargeError
 	if !errors.As(err, &long) {
@@ -34,7 +34,10 @@ func partly(ctx context.Context, ask asker, req *asset.Request, opt lightclient.
 	}
 	plain := *req
 	plain.Headers = without(req.Headers, "range", "if-range")
-	whole, err := ask(ctx, &plain, opt)
+	whole, err := ask(ctx, &plain, probe)
+	if errors.As(err, &long) { // it has no pieces
+		return ask(ctx, &plain, opt)
+	}
 	if err != nil || whole.Status != http.StatusOK || whole.Next == nil || !rangeHolds(req, whole) {
 		return whole, err
 	}

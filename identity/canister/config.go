@@ -108,6 +108,7 @@ const (
 	defaultTokens      = 20_000
 	defaultMaxUnsolved = 500
 	maxUnsolved        = 10_000
+	maxSampling        = 366 * 24 * 60 * 60 // seconds
 	maxOrigins         = 100
 	maxOriginBytes     = 255
 	// maxAnchors leaves room for the index and the accounts.
@@ -207,8 +208,10 @@ func (s *store) checkConfig(args *initArgs) error {
 	if c := args.Captcha; c != nil && c.MaxUnsolved > maxUnsolved {
 		return fmt.Errorf("at most %d captchas may be unsolved, not %d", maxUnsolved, c.MaxUnsolved)
 	}
-	if c := args.Captcha; c != nil && (c.Trigger.Static == nil || !c.Trigger.Static.Disabled) {
-		return errors.New("captchas are not built: configure Static CaptchaDisabled")
+	if c := args.Captcha; c != nil && c.Trigger.Dynamic != nil {
+		if d := c.Trigger.Dynamic; d.Current == 0 || d.Reference < d.Current || d.Reference > maxSampling {
+			return fmt.Errorf("captchas compare the last %d seconds with the last %d: want a time and a longer one, of %d at most", d.Current, d.Reference, maxSampling)
+		}
 	}
 	if args.OpenID != nil && len(*args.OpenID) > 0 {
 		return errors.New("log-in with OpenID is not built: leave openid_configs away")

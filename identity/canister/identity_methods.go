@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"portico/lightclient/principal"
 	"portico/node/cdk"
@@ -10,21 +11,37 @@ import (
 // The second version of the interface: what goes wrong is an answer where the interface
 // has a word for it, and traps where it has none.
 
+// seedBy asks the network for the seed of a captcha, on behalf of a message.
+func seedBy(m *cdk.Message) func() (captchaSeed, error) {
+	return func() (seed captchaSeed, err error) {
+		b, err := randomness(m)
+		if err != nil {
+			return seed, err
+		}
+		if copy(seed[:], b) != len(seed) {
+			return seed, fmt.Errorf("there are %d bytes of randomness, not %d", len(b), len(seed))
+		}
+		return seed, nil
+	}
+}
+
 //go:wasmexport canister_update_identity_registration_start
 func registrationStart() {
-	update(func(m *cdk.Message) (any, error) { return state.startFlow(m.Caller(), now()), nil })
+	update(func(m *cdk.Message) (any, error) { return state.startFlow(m.Caller(), seedBy(m), now()) })
 }
 
 //go:wasmexport canister_update_check_captcha
 func checkCaptcha() {
 	var arg checkCaptchaArg
-	update(func(m *cdk.Message) (any, error) { return state.solveCaptcha(m.Caller(), now()), nil }, &arg)
+	update(func(m *cdk.Message) (any, error) {
+		return state.solveCaptcha(m.Caller(), arg.Solution, seedBy(m), now())
+	}, &arg)
 }
 
 //go:wasmexport canister_update_identity_registration_finish
 func registrationFinish() {
 	var arg finishArg
-	update(func(m *cdk.Message) (any, error) { return state.finishFlow(m.Caller(), arg, now()), nil }, &arg)
+	update(func(m *cdk.Message) (any, error) { return state.finishFlow(m.Caller(), arg, now()) }, &arg)
 }
 
 //go:wasmexport canister_query_identity_authn_info

@@ -12,7 +12,7 @@ import (
 
 //go:wasmexport canister_update_create_challenge
 func createChallenge() {
-	update(func(*cdk.Message) (any, error) { return state.challenge(now()) })
+	update(func(m *cdk.Message) (any, error) { return state.challenge(seedBy(m), now()) })
 }
 
 //go:wasmexport canister_update_register

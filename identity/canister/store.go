@@ -39,10 +39,13 @@ type counters struct {
 
 	recorded     uint64 // entries for the archive
 	acknowledged uint64 // of them, by the archive
+
+	rates rates // of registrations
 }
 
 func (c *counters) fields() []*uint64 {
-	return []*uint64{&c.anchors, &c.accounts, &c.entries, &c.buckets, &c.handed, &c.freed, &c.salted, &c.recorded, &c.acknowledged}
+	out := []*uint64{&c.anchors, &c.accounts, &c.entries, &c.buckets, &c.handed, &c.freed, &c.salted, &c.recorded, &c.acknowledged}
+	return append(append(out, c.rates.current.fields()...), c.rates.reference.fields()...)
 }
 
 // store is the canister's state. What is in regions and the header outlives upgrades;
@@ -75,8 +78,8 @@ func newStore(mem stable.Medium, self principal.ID) *store {
 	s.blocks = stable.Blocks{Regions: s.regions, Region: blockRegion, Handed: &s.handed, Freed: &s.freed}
 	s.index = stable.Index{Regions: s.regions, Region: bucketRegion, Blocks: &s.blocks, Entries: &s.entries, Buckets: &s.buckets, Salt: &s.salt}
 	s.signatures = newSignatures()
-	s.challenges.open = map[string]uint64{}
-	s.flows.open = map[who]uint64{}
+	s.challenges.open = map[string]puzzle{}
+	s.flows.open = map[who]puzzle{}
 	s.temporary.keys = map[who]temporaryKey{}
 	s.pairings.open, s.pairings.ids = map[uint64]*pairing{}, map[string]uint64{}
 	return s

@@ -24,3 +24,6 @@ func (m *Buffer) WriteAt(p []byte, off int64) (int, error) {
 	}
 	return copy(m.b[off:], p), nil
 }
+
+// Len is how long it is by now.
+func (m *Buffer) Len() int { return len(m.b) }

@@ -29,38 +29,54 @@ var roundKeys = [64]uint32{
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 }
 
+// running is a computation that goes on.
+type running struct {
+	s     state
+	tail  [2 * blockLen]byte // what is left of the parts so far, less than a block
+	n     int                // of tail
+	total uint64
+}
+
 // sum digests the parts one after the other.
 func sum(s state, parts ...[]byte) [32]byte {
-	var tail [2 * blockLen]byte // what is left of the parts so far, less than a block
-	n, total := 0, uint64(0)
+	r := running{s: s}
 	for _, p := range parts {
-		total += uint64(len(p))
-		if n > 0 {
-			k := copy(tail[n:blockLen], p)
-			n, p = n+k, p[k:]
-			if n == blockLen {
-				s.blocks(tail[:blockLen])
-				n = 0
-			}
-		}
-		if whole := len(p) &^ (blockLen - 1); whole > 0 {
-			s.blocks(p[:whole])
-			p = p[whole:]
-		}
-		n += copy(tail[n:], p)
+		r.write(p)
 	}
-	clear(tail[n:])
-	tail[n] = 0x80
+	return r.finish()
+}
+
+func (r *running) write(p []byte) {
+	r.total += uint64(len(p))
+	if r.n > 0 {
+		k := copy(r.tail[r.n:blockLen], p)
+		r.n, p = r.n+k, p[k:]
+		if r.n == blockLen {
+			r.s.blocks(r.tail[:blockLen])
+			r.n = 0
+		}
+	}
+	if whole := len(p) &^ (blockLen - 1); whole > 0 {
+		r.s.blocks(p[:whole])
+		p = p[whole:]
+	}
+	r.n += copy(r.tail[r.n:], p)
+}
+
+// finish ends the computation.
+func (r *running) finish() [32]byte {
+	clear(r.tail[r.n:])
+	r.tail[r.n] = 0x80
 	end := blockLen
-	if n+9 > blockLen {
+	if r.n+9 > blockLen {
 		end = 2 * blockLen
 	}
 	for i := range 8 {
-		tail[end-1-i] = byte(8 * total >> (8 * i))
+		r.tail[end-1-i] = byte(8 * r.total >> (8 * i))
 	}
-	s.blocks(tail[:end])
+	r.s.blocks(r.tail[:end])
 	var out [32]byte
-	for i, v := range s {
+	for i, v := range r.s {
 		out[4*i], out[4*i+1], out[4*i+2], out[4*i+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
 	}
 	return out

@@ -42,3 +42,25 @@ func BenchmarkOwnDigest(b *testing.B) {
 		sum(start256, in)
 	}
 }
+
+func TestBytesThatComeOneAfterTheOtherAreDigestedAsOne(t *testing.T) {
+	b := make([]byte, 1000)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	for size := 1; size <= 200; size += 13 {
+		h, own := New(), running{s: start256}
+		for at := 0; at < len(b); at += size {
+			part := b[at:min(at+size, len(b))]
+			h.Add(part)
+			own.write(part)
+		}
+		want := Sum256(b)
+		if got := h.Sum(); got != want {
+			t.Errorf("parts of %d bytes: %x, want %x", size, got, want)
+		}
+		if got := own.finish(); got != want {
+			t.Errorf("parts of %d bytes, here: %x, want %x", size, got, want)
+		}
+	}
+}

@@ -219,7 +219,7 @@ func (c *client) fetch(request js.Value) (any, error) {
 		c.warm = nil
 	}
 	started := time.Now()
-	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{})
+	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{Reread: true})
 	if err != nil {
 		ctx.cancel()
 		return nil, err

@@ -52,10 +52,15 @@ const (
 
 // Pace is that of the round after a state, at a time, which brings so many calls by users.
 func (l Limits) Pace(s *state.State, now types.Time, calls int) Pace {
-	if calls > 0 || s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights) {
+	if calls > 0 || Quick(s, now) {
 		return Pace{l.QuickSliceInstructions, l.QuickRoundInstructions}
 	}
 	return Pace{l.SliceInstructions, l.RoundInstructions}
+}
+
+// Quick reports whether a user was answered quickly not long before a time after a state.
+func Quick(s *state.State, now types.Time) bool {
+	return s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights)
 }
 
 // DefaultLimits are those of the Internet Computer's application subnets ("Resource limits").

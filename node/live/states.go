@@ -256,7 +256,9 @@ func (s *States) restore(loaded *store.Loaded) error {
 func (s *States) Newest() replica.Executed { return s.newest }
 
 func (s *States) executed() replica.Executed {
-	return replica.Executed{Height: s.state.Height, Root: s.view.Root.Hash(), Backlog: s.state.Backlog()}
+	return replica.Executed{
+		Height: s.state.Height, Root: s.view.Root.Hash(), Backlog: s.state.Backlog(), Quick: execution.Quick(s.state, s.state.Time),
+	}
 }
 
 // State is the newest state, certified or not, to read until the next Execute.

@@ -75,7 +75,8 @@ func (r *Replica) executed(env loop.Env, ev executed) {
 		return
 	}
 	r.shown = false
-	r.progress.Executed, r.progress.Root, r.progress.Backlog = ev.state.Height, ev.state.Root, ev.state.Backlog
+	r.progress.Executed, r.progress.Root = ev.state.Height, ev.state.Root
+	r.progress.Backlog, r.progress.Quick = ev.state.Backlog, ev.state.Quick
 	r.observe(Observation{What: Ended, Height: ev.state.Height, Hash: ev.state.Root})
 }
 
@@ -87,7 +88,7 @@ func (r *Replica) certified(env loop.Env, ev certified) {
 		return
 	}
 	r.shown = true
-	r.progress.Certified = h
+	r.progress.Certified, r.progress.CertifiedAt = h, env.Now()
 	if ev.checkpoint != nil {
 		r.checkpointing = true
 		env.Go(func() loop.Event {

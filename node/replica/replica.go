@@ -104,7 +104,7 @@ func New(cfg Config) (*Replica, error) {
 	})
 	newest := cfg.States.Newest()
 	r.progress = consensus.Progress{
-		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Known: cfg.States.Known, Queries: cfg.States, Calls: r.calls,
+		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Quick: newest.Quick, Known: cfg.States.Known, Queries: cfg.States, Calls: r.calls,
 		Checkpoints: map[types.Height]types.Hash{},
 	}
 	if newest.Checkpoint != (types.Hash{}) {

@@ -57,8 +57,8 @@ type Executed struct {
 	Height types.Height
 	// Root is the hash of the state tree.
 	Root types.Hash
-	// Backlog says that messages wait for the next round.
-	Backlog bool
+	// Backlog says that messages wait for the next round, Quick that users get quick answers.
+	Backlog, Quick bool
 	// Checkpoint is the hash of the whole state, if it is a checkpoint that is durable.
 	Checkpoint types.Hash
 }

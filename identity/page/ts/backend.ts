@@ -87,7 +87,7 @@ export class Backend {
     const result = await this.#as(identity).authn_method_confirm(anchor, code);
     if ("Err" in result && "WrongCode" in result.Err) {
       const { retries_left } = result.Err["WrongCode"] as { retries_left: number };
-      throw new Problem("refused", retries_left > 0 ? `This is not the code. You can try ${times(retries_left)} more.` : "This was not the code, for the third time. Begin again.");
+      throw new Problem("refused", retries_left > 0 ? `This is not the code. You can try ${retries_left} more ${retries_left === 1 ? "time" : "times"}.` : "This was not the code, once too often. Begin again, with another one.");
     }
     ok(result, {
       RegistrationModeOff: "The time to add a device is over. Begin again.",
@@ -189,7 +189,6 @@ const general: Record<string, string> = {
   AuthnMethodNotFound: "It was removed in the meantime.",
 };
 
-const times = (n: number): string => (n === 1 ? "once" : n === 2 ? "twice" : `${n} times`);
 const millis = (nanoseconds: bigint): number => Number(nanoseconds / 1_000_000n);
 /** Candid decodes blobs as arrays that may be parts of larger ones. */
 const bytes = (blob: Uint8Array | number[]): Uint8Array => Uint8Array.from(blob);

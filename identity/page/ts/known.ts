@@ -41,9 +41,9 @@ export function remember(anchor: bigint, name: string | undefined, passkey?: { i
   save([{ anchor, name: name ?? before?.name ?? "", passkeys }, ...all.filter((k) => k.anchor !== anchor)]);
 }
 
-/** Forgets an identity in this browser. */
-export function forget(anchor: bigint): void {
-  save(knownIdentities().filter((k) => k.anchor !== anchor));
+/** Forgets a passkey that was removed from its identity. */
+export function forgetPasskey(anchor: bigint, publicKey: Uint8Array): void {
+  save(knownIdentities().map((k) => (k.anchor === anchor ? { ...k, passkeys: k.passkeys.filter((p) => !same(p.publicKey, publicKey)) } : k)));
 }
 
 /** Finds whose passkey a credential is. */

@@ -4,7 +4,7 @@ import { addDevice } from "./add.ts";
 import { $, announce, make, onDo, run, show } from "./dom.ts";
 import type { Entrance } from "./entrance.ts";
 import type { IdentityInfo, Metadata, Method } from "./interface.ts";
-import { knownPasskey, remember } from "./known.ts";
+import { forgetPasskey, knownPasskey, remember, same } from "./known.ts";
 import { createPasskey, passkeyMethod } from "./passkey.ts";
 import { savePhrase } from "./phraseview.ts";
 import type { Session } from "./session.ts";
@@ -144,10 +144,13 @@ async function remove(current: Care, method: Method, b: HTMLButtonElement): Prom
       : isPhrase(method)
         ? "The words will no longer open your identity. You can then create new ones."
         : "You will no longer be able to sign in with it.";
+  const own = same(keyOf(method), current.session.owner);
+  if (own && others > 0) $("confirm-text").append(" You are signed in with it now, so you will be signed out.");
   if (!(await ask("confirm"))) return;
   await run(b, "Removing", async () => {
     await current.door.backend.removeMethod(current.session, keyOf(method));
-    if (others === 0) signOut("The last way into this identity was removed.");
+    forgetPasskey(current.session.anchor, keyOf(method));
+    if (own) signOut(`${name} was removed, with which you were signed in.`);
     else await current.show(`${name} was removed.`);
   });
 }

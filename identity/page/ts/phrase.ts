@@ -60,8 +60,13 @@ async function derive(words: readonly string[]): Promise<Uint8Array> {
   const encoder = new TextEncoder();
   const password = await crypto.subtle.importKey("raw", encoder.encode(words.join(" ")), "PBKDF2", false, ["deriveBits"]);
   const seed = await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: encoder.encode("mnemonic"), iterations: seedRounds }, password, 512);
-  let node = await hmac(encoder.encode("ed25519 seed"), new Uint8Array(seed));
-  for (const step of path) {
+  return childKey(new Uint8Array(seed), path);
+}
+
+/** The private key of SLIP-10 at a path below the master key of a seed. */
+export async function childKey(seed: Uint8Array<ArrayBuffer>, steps: readonly number[]): Promise<Uint8Array> {
+  let node = await hmac(new TextEncoder().encode("ed25519 seed"), seed);
+  for (const step of steps) {
     const data = new Uint8Array(1 + 32 + 4);
     data.set(node.slice(0, 32), 1);
     new DataView(data.buffer).setUint32(33, hardened + step);

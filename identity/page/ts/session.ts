@@ -11,6 +11,8 @@ export interface Session {
   readonly anchor: bigint;
   readonly identity: SignIdentity;
   readonly method: "passkey" | "recovery";
+  /** The key of the identity that the session stands for: without it, the session ends. */
+  readonly owner: Uint8Array;
   /** When the key may no longer act, in milliseconds since 1970. */
   readonly expires: number;
 }
@@ -46,7 +48,7 @@ export async function continueWithPasskey(backend: Backend, key: ECDSAKeyIdentit
   }
   const chain = DelegationChain.fromDelegations([{ delegation, signature: signature as Signature }], found.publicKey as DerEncodedPublicKey);
   remember(found.anchor, undefined, { id: credentialId, publicKey: found.publicKey });
-  return { anchor: found.anchor, identity: DelegationIdentity.fromDelegation(key, chain), method: "passkey", expires };
+  return { anchor: found.anchor, identity: DelegationIdentity.fromDelegation(key, chain), method: "passkey", owner: found.publicKey, expires };
 }
 
 /** Signs in with the key of a recovery phrase. */
@@ -57,17 +59,12 @@ export async function continueWithPhrase(backend: Backend, key: ECDSAKeyIdentity
   const anchor = await backend.ofPhrase(identity);
   if (anchor === undefined) throw new Problem("unknown", "No identity has this recovery phrase. Check every word and their order.");
   remember(anchor, undefined);
-  return { anchor, identity, method: "recovery", expires };
+  return { anchor, identity, method: "recovery", owner: phrase.getPublicKey().toDer(), expires };
 }
 
 /** Creates an identity with a passkey that was made for it. The key acts for it from then on, for ten minutes. */
 export async function register(backend: Backend, key: ECDSAKeyIdentity, name: string, alias: string, passkey: Passkey): Promise<Session> {
   const anchor = await backend.register(key, passkeyMethod(passkey, alias), name);
   remember(anchor, name, { id: passkey.credentialId, publicKey: passkey.publicKey });
-  return temporary(anchor, key);
-}
-
-/** The session of a key that the canister lets act for some minutes. */
-export function temporary(anchor: bigint, key: ECDSAKeyIdentity): Session {
-  return { anchor, identity: key, method: "passkey", expires: Date.now() + temporaryMillis };
+  return { anchor, identity: key, method: "passkey", owner: passkey.publicKey, expires: Date.now() + temporaryMillis };
 }
