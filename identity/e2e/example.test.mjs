@@ -1,5 +1,6 @@
 // A web server off the network: people log in to identity/example with a passkey, at the
-// Internet Identity of a network whose root key is all that the server knows.
+// Internet Identity of a network whose root key is all that the server knows. Pictures of its page
+// are left in build/screenshots.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -9,7 +10,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { root, skip } from "../../web/e2e/browser.mjs";
+import { checkKeyboard } from "../../web/e2e/keyboard.mjs";
 import { Network } from "../../node/e2e/network.mjs";
+import { verifyWithCore } from "../loginpeer/core.mjs";
 import { Authenticator, launch, Person } from "./person.mjs";
 
 /** Starts the example and waits until it listens. */
@@ -34,7 +37,7 @@ async function start(folder, provider, rootKey) {
 }
 
 describe("a web server off the network", { skip, timeout: 600_000 }, () => {
-  const pictures = process.env.SCREENSHOTS;
+  const pictures = join(root, "build/screenshots");
   let folder, network, example, browser, person, passkey;
 
   before(async () => {
@@ -70,7 +73,6 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
 
   /** Pictures of a page as it is, light and dark, wide and narrow. */
   async function picture(page, name) {
-    if (!pictures) return;
     mkdirSync(pictures, { recursive: true });
     for (const colorScheme of ["light", "dark"]) {
       for (const width of [1200, 390]) {
@@ -85,13 +87,18 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
 
   test("a person logs in with a passkey, keeps a note and logs out", async () => {
     const page = await open();
+    await checkKeyboard(page);
     await picture(page, "out");
+    const sent = page.waitForRequest((request) => request.url().endsWith("/log-in"));
     await logIn(page);
     principal = await page.locator("#principal").textContent({ timeout: 30_000 });
     assert.match(principal, /^[a-z0-9-]{63}$/);
+    const body = (await sent).postData();
+    assert.equal(await verifyWithCore(network.rootKey, body, example.origin), principal, "@icp-sdk/core finds the same");
     await page.fill("#note", "water the plants");
     await page.click("#save");
     await page.getByText("Saved.").waitFor();
+    await checkKeyboard(page);
     await picture(page, "in");
     await page.reload();
     assert.equal(await page.inputValue("#note"), "water the plants");
