@@ -89,9 +89,9 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
     const page = await open();
     await checkKeyboard(page);
     await picture(page, "out");
-    const sent = page.waitForRequest((request) => request.url().endsWith("/log-in"));
+    const sent = page.waitForRequest((request) => request.url().endsWith("/log-in"), { timeout: 90_000 });
     await logIn(page);
-    principal = await page.locator("#principal").textContent({ timeout: 30_000 });
+    principal = await page.locator("#principal").textContent({ timeout: 90_000 });
     assert.match(principal, /^[a-z0-9-]{63}$/);
     const body = (await sent).postData();
     assert.equal(await verifyWithCore(network.rootKey, body, example.origin), principal, "@icp-sdk/core finds the same");
@@ -111,7 +111,7 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
   test("and is the same person next time, with the note", async () => {
     const page = await open();
     await logIn(page);
-    assert.equal(await page.locator("#principal").textContent({ timeout: 30_000 }), principal);
+    assert.equal(await page.locator("#principal").textContent({ timeout: 90_000 }), principal);
     assert.equal(await page.inputValue("#note"), "water the plants");
     const [cookie] = (await person.context.cookies(example.origin)).filter((c) => c.name === "identity-session");
     assert(cookie.httpOnly && cookie.sameSite === "Lax");
@@ -140,7 +140,7 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
       const page = await open(other);
       await logIn(page);
       const status = page.locator("#status.bad");
-      await status.waitFor({ timeout: 30_000 });
+      await status.waitFor({ timeout: 90_000 });
       assert.match(await status.textContent(), /^The network that this server trusts did not sign your log-in\. .*wrong signature/);
       await picture(page, "refused");
       await page.close();
@@ -154,11 +154,11 @@ describe("a web server off the network", { skip, timeout: 600_000 }, () => {
     await page.click("#log-out");
     await page.locator("#log-in").waitFor();
     const popup = await person.press(page, "log-in", passkey);
-    await popup.locator('[data-view="start"]').waitFor({ timeout: 30_000 });
+    await popup.locator('[data-view="start"]').waitFor({ timeout: 90_000 });
     await popup.close();
-    await page.locator("#status.bad").waitFor({ timeout: 30_000 });
+    await page.locator("#status.bad").waitFor({ timeout: 90_000 });
     await logIn(page);
-    assert.equal(await page.locator("#principal").textContent({ timeout: 30_000 }), principal);
+    assert.equal(await page.locator("#principal").textContent({ timeout: 90_000 }), principal);
   });
 });
 
