@@ -77,7 +77,7 @@ check: ## formatting, vet, staticcheck, house rules, short tests
 	$(GO) test -short ./...
 
 race: ## the tests of what runs concurrently, under the race detector
-	$(GO) test -race -short ./gateway/... ./node/live/... ./node/p2p/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient
+	$(GO) test -race -short ./gateway/... ./node/live/... ./node/p2p/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient ./identity
 
 fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
