@@ -148,8 +148,5 @@ func FuzzParseChain(f *testing.F) {
 		if held > len(b) {
 			t.Fatalf("%d bytes of text became %d", len(b), held)
 		}
-		if err := w.verify(&LogIn{Challenge: w.v.Challenge(browser, now), Chain: *c}); err == nil {
-			t.Fatal("logged in without a signature")
-		}
 	})
 }

@@ -14,8 +14,9 @@ import { Cbor, Certificate, IC_REQUEST_AUTH_DELEGATION_DOMAIN_SEPARATOR, lookup_
 import { DelegationChain, Ed25519KeyIdentity, isDelegationValid } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 
-export const origin = "http://localhost:9000";
-export const internetIdentity = "rdmx6-jaaaa-aaaaa-aaadq-cai";
+/** The origin of loginpeer. */
+const peerOrigin = "http://localhost:9000";
+const internetIdentity = "rdmx6-jaaaa-aaaaa-aaadq-cai";
 
 const hex = (b) => Buffer.from(b).toString("hex");
 export const unhex = (s) => new Uint8Array(Buffer.from(s, "hex"));
@@ -44,11 +45,11 @@ export function startPeer() {
 }
 
 /** What a session key signs; identity.Message in Go. */
-export const message = (challenge) => new Uint8Array(Buffer.concat([Buffer.from("\x0Eportico-log-in"), challenge, Buffer.from(origin)]));
+const message = (challenge, origin) => new Uint8Array(Buffer.concat([Buffer.from("\x0Eportico-log-in"), challenge, Buffer.from(origin)]));
 
 /** The body of a log-in. */
 export async function logIn(chain, identity, challenge) {
-  return JSON.stringify({ challenge: hex(challenge), chain, signature: hex(await identity.sign(message(challenge))) });
+  return JSON.stringify({ challenge: hex(challenge), chain, signature: hex(await identity.sign(message(challenge, peerOrigin))) });
 }
 
 // 1.3.6.1.4.1.56387.1.2, 1.3.101.112 and 1.2.840.10045.2.1 with P-256.
@@ -93,8 +94,8 @@ async function checkCanisterSignature(rootKey, key, signed, signature) {
   assert.equal(leaf.value.length, 0);
 }
 
-/** Returns the principal of a log-in, or throws. */
-export async function verifyWithCore(rootKey, body) {
+/** Returns the principal of a log-in at an origin, or throws. */
+export async function verifyWithCore(rootKey, body, origin = peerOrigin) {
   const { challenge, chain, signature } = JSON.parse(body);
   const parsed = DelegationChain.fromJSON(chain);
   assert(isDelegationValid(parsed), "expired");
@@ -105,6 +106,6 @@ export async function verifyWithCore(rootKey, body) {
     await checkSignature(rootKey, key, signed, signature);
     key = delegation.pubkey;
   }
-  await checkSignature(rootKey, key, message(unhex(challenge)), unhex(signature));
+  await checkSignature(rootKey, key, message(unhex(challenge), origin), unhex(signature));
   return Principal.selfAuthenticating(parsed.publicKey).toText();
 }

@@ -21,13 +21,24 @@ function say(text: string, bad = false): void {
   status.classList.toggle('bad', bad);
 }
 
-/** A refusal of the server, in its words. */
+/** What people are told about the checks of identity.Refusal; the rest is for who runs the server. */
+const words: Record<string, string> = {
+  chain_signature: 'The network that this server trusts did not sign your log-in.',
+  signer: 'This server does not trust the identity provider that you used.',
+  challenge_expired: 'That took too long. Try again.',
+  expired: 'Your log-in has expired. Try again.',
+  room: 'Too many people are logged in. Try again later.',
+  session: 'You are not logged in any more. Load the page anew.',
+};
+
+/** A refusal of the server, in words for people and then its own. */
 async function refused(response: Response): Promise<Error> {
   const text = await response.text();
   try {
-    return new Error((JSON.parse(text) as { message: string }).message);
+    const { code, message } = JSON.parse(text) as { code: string; message: string };
+    return new Error(`${words[code] ?? 'The server did not accept this.'} (${message})`);
   } catch {
-    return new Error(text || `the server answered with status ${response.status}`);
+    return new Error(text || `The server answered with status ${response.status}.`);
   }
 }
 
@@ -60,7 +71,9 @@ class Memory {
   }
 }
 
-async function logIn(auth: AuthClient): Promise<void> {
+/** Before anything else it opens a window, which the browser allows only while it handles a click. */
+async function logIn(identityProvider: string): Promise<void> {
+  const auth = new AuthClient({ identityProvider, storage: new Memory(), idleOptions: { disableIdle: true } });
   const identity = (await auth.signIn({ maxTimeToLive: lifetimeNs })) as DelegationIdentity;
   say('Logging in…');
   const asked = await post(`${prefix}challenge`, '', 'application/json');
@@ -88,9 +101,7 @@ function onClick(id: string, wait: string, work: () => Promise<void>): void {
 }
 
 const provider = document.querySelector<HTMLMetaElement>('meta[name="identity-provider"]')?.content ?? '';
-// Made before the click: the browser opens a window only while it handles one.
-const auth = byId('log-in') && new AuthClient({ identityProvider: provider, storage: new Memory(), idleOptions: { disableIdle: true } });
-if (auth) onClick('log-in', 'Go on in the window of Internet Identity.', () => logIn(auth));
+onClick('log-in', 'Go on in the window of Internet Identity.', () => logIn(provider));
 onClick('save', 'Saving…', async () => {
   await post('/note', byId<HTMLTextAreaElement>('note')?.value ?? '', 'text/plain');
   say('Saved.');
