@@ -269,6 +269,43 @@ describe("the pages of Internet Identity", { skip }, () => {
     await problem(page, "This browser has no passkeys.");
   });
 
+  test("an app gets attributes together with the sign-in, signed for its nonce, and words for those that there are not", async (t) => {
+    const page = await person(t, browser);
+    await createIdentity(page, origin, "Jana");
+    await page.goto(network.host.replace("127.0.0.1", "localhost"));
+    const opened = page.waitForEvent("popup");
+    await page.evaluate(async (url) => {
+      const { publicKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign"]);
+      const key = btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.exportKey("spki", publicKey))));
+      const nonce = btoa(String.fromCharCode(...new Uint8Array(32).fill(7)));
+      const signer = open(url);
+      const ask = (id, method, params) => signer.postMessage({ jsonrpc: "2.0", id, method, params }, "*");
+      const beat = setInterval(() => ask("status", "icrc29_status"), 100);
+      window.answers = {};
+      addEventListener("message", ({ source, data }) => {
+        if (source !== signer) return;
+        window.answers[data.id] = data.result ?? data.error;
+        if (data.id !== "status" || data.result !== "ready" || window.asked) return;
+        window.asked = true;
+        clearInterval(beat);
+        ask("sign-in", "icrc34_delegation", { publicKey: key, maxTimeToLive: "60000000000" });
+        ask("nonce", "ii-icrc3-attributes", { keys: [], nonce });
+        ask("email", "ii-icrc3-attributes", { keys: ["email"], nonce });
+      });
+    }, `${origin}/authorize`);
+    const popup = await opened;
+    await popup.getByText("It can act as you there for 1 minute.").waitFor();
+    const keys = await authenticator(popup);
+    for (const credential of await page.passkeys.credentials()) await keys.add(credential);
+    await press(popup, "Continue as Jana");
+    await page.waitForFunction(() => ["sign-in", "nonce", "email"].every((id) => window.answers[id]));
+    const { "sign-in": signIn, nonce, email } = await page.evaluate(() => window.answers);
+    assert.equal(signIn.signerDelegation.length, 1);
+    assert.ok(Buffer.from(nonce.data, "base64").includes(Buffer.alloc(32, 7)), "the message lacks the nonce");
+    assert.ok(nonce.signature.length > 100);
+    assert.match(email.message, /email/);
+  });
+
   test("who opens the pages for apps and tools by hand is told what they are for", async (t) => {
     const page = await person(t, browser);
     await page.goto(`${origin}/authorize`);

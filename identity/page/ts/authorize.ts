@@ -32,7 +32,7 @@ async function grant(as: Session, account: bigint | undefined): Promise<void> {
   try {
     const { derivationOrigin, sessionKey, maxTimeToLive } = request;
     const granted = await door.backend.delegation(as, { origin: derivationOrigin, account, sessionKey, maxTimeToLive });
-    request.grant(granted, { method: as.method });
+    request.grant(granted, { method: as.method, attributes: (asked) => door.backend.attributes(as, derivationOrigin, account, asked) });
   } catch (error) {
     show("start");
     throw error;
@@ -67,7 +67,10 @@ function present(): void {
   const as = $("as");
   as.hidden = derivationOrigin === origin;
   as.replaceChildren("It gets the pseudonym that you have at ", make("strong", "", host(derivationOrigin)), ", which allows it.");
-  $("life").textContent = `It can act as you there for ${duration(asked < longestLife ? asked : longestLife)}.`;
+  $("life").textContent =
+    request.purpose === "accounts"
+      ? "It learns your pseudonym there, and cannot act as you."
+      : `It can act as you there for ${duration(asked < longestLife ? asked : longestLife)}.`;
   for (const e of document.querySelectorAll("[data-origin]")) e.textContent = host(derivationOrigin);
   door.refresh();
   show("start");

@@ -1,9 +1,9 @@
 // Calls of the identity canister, at the origin that the page itself comes from.
 
 import { Actor, type ActorSubclass, AnonymousIdentity, HttpAgent, type Identity } from "@icp-sdk/core/agent";
-import { type Account, type IdentityInfo, type Metadata, type Method, type Opt, type Result, type Service, service } from "./interface.ts";
+import { type Account, type AttributesFor, type AttributeSpec, type IdentityInfo, type Metadata, type Method, type Opt, type Result, type Service, service } from "./interface.ts";
 import { Problem } from "./problem.ts";
-import type { Granted } from "./protocol/request.ts";
+import type { AttributesAsked, Granted, SignedAttributes } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
@@ -164,35 +164,50 @@ export class Backend {
     const account: Opt<bigint> = request.account === undefined ? [] : [request.account];
     const life: Opt<bigint> = request.maxTimeToLive === undefined ? [] : [request.maxTimeToLive];
     const prepared = ok(await actor.prepare_account_delegation(anchor, request.origin, account, request.sessionKey, life, []));
-    let wait = firstWaitMillis;
-    for (let left = signatureTries; left > 0; left--) {
-      const got = await actor.get_account_delegation(anchor, request.origin, account, request.sessionKey, prepared.expiration, []);
-      if ("Ok" in got) {
-        const { delegation, signature } = got.Ok;
-        const targets = delegation.targets[0];
-        return {
-          userKey: bytes(prepared.user_key),
-          delegations: [
-            {
-              delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration, ...(targets && { targets }) },
-              signature: bytes(signature),
-            },
-          ],
-        };
-      }
-      if (!("NoSuchDelegation" in got.Err)) ok(got);
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      wait *= 2;
-    }
-    throw new Problem("network", "The network signed your sign-in and did not hand the signature out in time. Try again.");
+    const { delegation, signature } = await fetched("NoSuchDelegation", () =>
+      actor.get_account_delegation(anchor, request.origin, account, request.sessionKey, prepared.expiration, []),
+    );
+    const targets = delegation.targets[0];
+    return {
+      userKey: bytes(prepared.user_key),
+      delegations: [
+        {
+          delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration, ...(targets && { targets }) },
+          signature: bytes(signature),
+        },
+      ],
+    };
   }
+
+  /** Has the canister sign attributes for an account: what an app asked for, in answer to its nonce. */
+  async attributes({ anchor, identity }: Session, origin: string, account: bigint | undefined, asked: AttributesAsked): Promise<SignedAttributes> {
+    const actor = this.#as(identity);
+    const of: AttributesFor = { identity_number: anchor, origin, account_number: account === undefined ? [] : [account] };
+    const attributes = asked.keys.map((key): AttributeSpec => ({ key, value: [], omit_scope: false }));
+    const { message } = ok(await actor.prepare_icrc3_attributes({ ...of, unmapped_origin: [], attributes, nonce: asked.nonce }));
+    const { signature } = await fetched("NoSuchSignature", () => actor.get_icrc3_attributes({ ...of, message }));
+    return { data: bytes(message), signature: bytes(signature) };
+  }
+}
+
+/** Asks for something signed until the replica that is asked has it. */
+async function fetched<T>(pending: string, ask: () => Promise<Result<T>>): Promise<T> {
+  let wait = firstWaitMillis;
+  for (let left = signatureTries; left > 0; left--) {
+    const got = await ask();
+    if ("Ok" in got || !(pending in got.Err)) return ok(got);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    wait *= 2;
+  }
+  throw new Problem("network", "The network signed and did not hand the signature out in time. Try again.");
 }
 
 /** The value of an answer; or throws what went wrong, in the words given for it or the canister's. */
 function ok<T>(result: Result<T>, words: Record<string, string> = {}): T {
   if ("Ok" in result) return result.Ok;
   const [kind, detail] = Object.entries(result.Err ?? {})[0] ?? ["", undefined];
-  const told = words[kind] ?? general[kind] ?? (typeof detail === "string" ? `The network refused this: ${detail}.` : "The network refused this.");
+  const said = typeof detail === "string" ? detail : ((detail as { problems?: string[] } | null)?.problems?.join("; ") ?? "");
+  const told = words[kind] ?? general[kind] ?? (said ? `The network refused this: ${said}.` : "The network refused this.");
   throw new Problem("refused", told, { cause: result.Err });
 }
 

@@ -41,6 +41,19 @@ export interface SignedDelegation {
   signature: Uint8Array;
 }
 
+/** Of whom attributes are, and for which origin. */
+export interface AttributesFor {
+  identity_number: bigint;
+  origin: string;
+  account_number: Opt<bigint>;
+}
+
+export interface AttributeSpec {
+  key: string;
+  value: Opt<Uint8Array>;
+  omit_scope: boolean;
+}
+
 /** An answer of the second version of the interface; what went wrong is a variant. */
 export type Result<T> = { Ok: T } | { Err: Record<string, unknown> };
 
@@ -68,6 +81,8 @@ export interface Service {
     Result<{ user_key: Uint8Array; expiration: bigint }>
   >;
   get_account_delegation: ActorMethod<[bigint, string, Opt<bigint>, Uint8Array, bigint, []], Result<SignedDelegation>>;
+  prepare_icrc3_attributes: ActorMethod<[AttributesFor & { unmapped_origin: []; attributes: AttributeSpec[]; nonce: Uint8Array }], Result<{ message: Uint8Array }>>;
+  get_icrc3_attributes: ActorMethod<[AttributesFor & { message: Uint8Array }], Result<{ signature: Uint8Array }>>;
 }
 
 export const service: IDL.InterfaceFactory = ({ IDL }) => {
@@ -114,6 +129,10 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
     NotSelfAuthenticating: Id,
     PasskeyWithThisPublicKeyIsAlreadyUsed: Null,
   };
+  const attributesFor = { identity_number: Nat64, origin: Text, account_number: opt(Nat64) };
+  const problems = IDL.Record({ problems: IDL.Vec(Text) });
+  const NoAccount = IDL.Variant({ NoSuchOrigin: IDL.Record({ anchor_number: Nat64 }), NoSuchAccount: IDL.Record({ anchor_number: Nat64, origin: Text }) });
+  const attributeErrors = { ValidationError: problems, AuthorizationError: Id, GetAccountError: NoAccount };
   const query = ["query"];
   return IDL.Service({
     identity_registration_start: IDL.Func([], [result(NextStep, { InvalidCaller: Null, RateLimitExceeded: Null, AlreadyInProgress: Null })]),
@@ -173,6 +192,22 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
     get_account_delegation: IDL.Func(
       [Nat64, Text, opt(Nat64), Blob, Nat64, opt(Permissions)],
       [result(Signed, delegationErrors)],
+      query,
+    ),
+    prepare_icrc3_attributes: IDL.Func(
+      [
+        IDL.Record({
+          ...attributesFor,
+          unmapped_origin: opt(Text),
+          attributes: IDL.Vec(IDL.Record({ key: Text, value: opt(Blob), omit_scope: IDL.Bool })),
+          nonce: Blob,
+        }),
+      ],
+      [result(IDL.Record({ message: Blob }), { ...attributeErrors, AttributeMismatch: problems })],
+    ),
+    get_icrc3_attributes: IDL.Func(
+      [IDL.Record({ ...attributesFor, message: Blob })],
+      [result(IDL.Record({ signature: Blob }), { ...attributeErrors, NoSuchSignature: Null })],
       query,
     ),
   });
