@@ -67,8 +67,8 @@ test: build worker sample identity example chromium peers ## everything: package
 	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
-screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
-	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
+screenshots: build worker identity chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs identity/e2e/looks.test.mjs
 
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"

@@ -40,6 +40,8 @@ func TestGarbageCandidCostsNoMoreThanItsBytes(t *testing.T) {
 	leb := func(n uint64) string { return string(leb128.AppendUint(nil, n)) }
 	// record { headers : vec record {} } with as many headers as are announced
 	bomb := "DIDL\x03\x6c\x01" + leb(idHeaders) + "\x01\x6d\x02\x6c\x00\x01\x00"
+	// record { 1 : vec vec null } with three thousand vectors of as many values as one may have
+	vectors := "DIDL\x03\x6c\x01\x01\x01\x6d\x02\x6d\x7f\x01\x00" + leb(3000) + strings.Repeat(leb(1<<17), 3000)
 	for what, b := range map[string]string{
 		"nothing":                "",
 		"noise":                  strings.Repeat("\xde\xad\xbe\xef", 1000),
@@ -48,6 +50,7 @@ func TestGarbageCandidCostsNoMoreThanItsBytes(t *testing.T) {
 		"headers without bytes":  bomb + leb(1<<40),
 		"as many as are allowed": bomb + leb(1<<17),
 		"a table without end":    "DIDL" + leb(1<<60),
+		"vectors of nothing":     vectors,
 		"a body without end":     "DIDL\x02\x6c\x01" + leb(idBody) + "\x01\x6d\x7b\x01\x00" + leb(1<<50),
 	} {
 		w.answer([]byte(b))
@@ -56,6 +59,9 @@ func TestGarbageCandidCostsNoMoreThanItsBytes(t *testing.T) {
 		_, err := w.get("/", HTTPOptions{})
 		runtime.ReadMemStats(&after)
 		wantError[*ResponseError](t, what, err)
+		if what == "vectors of nothing" && !strings.Contains(err.Error(), "longer than the message") {
+			t.Errorf("%s: all were read: %v", what, err)
+		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > uint64(40<<20) {
 			t.Errorf("%s: reading it took %d bytes of memory", what, took)
 		}
@@ -70,7 +76,8 @@ func TestHugeHeadersAreRefused(t *testing.T) {
 		many.Headers = append(many.Headers, asset.Header{Name: "x-" + strconv.Itoa(i)})
 	}
 	long := *good
-	long.Headers = []asset.Header{{Name: asset.CertificateHeader, Value: strings.Repeat("a", 1<<20)}}
+	long.Headers = append([]asset.Header{}, good.Headers...)
+	long.Headers[len(long.Headers)-1].Value += ", more=:" + strings.Repeat("a", 1<<20) + ":" // which would be passed over
 	rules := *good
 	rules.Headers = append([]asset.Header{}, good.Headers...)
 	for i, h := range rules.Headers {

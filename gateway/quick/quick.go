@@ -53,27 +53,22 @@ const (
 	renewal = 10 * time.Second
 )
 
-// conn is used by one goroutine at a time, as net/http does with a connection's reads.
+// conn is used by one goroutine at a time, as net/http does with a connection's reads. It
+// has no buffer: it looks at requests where net/http wants to have them.
 type conn struct {
 	net.Conn
 	handler Handler
 	from    string
 
-	in      []byte // read and not consumed
-	buf     []byte // what in is part of
-	passing int    // bytes of in that are net/http's
-	plain   bool   // only pass on from now on
-	begun   bool   // net/http has the first byte of the next request
-	first   byte   // if begun
+	plain   bool // only pass on from now on
+	begun   bool // net/http has the first byte of the next request
+	first   byte // if begun
 	renewed time.Time
 	answers *sync.Pool
 }
 
 // Read gives net/http what it is to answer itself.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.passing > 0 {
-		return c.pass(p), nil
-	}
 	if c.plain {
 		return c.Conn.Read(p)
 	}
@@ -87,32 +82,30 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, err
 	}
 	c.renewed = time.Time{}
-	if c.buf == nil {
-		c.buf = make([]byte, maxHead)
-	}
 	if c.begun {
 		return c.complete(p)
 	}
+	var in []byte // read and not consumed, in p
 	for {
-		if len(c.in) == 0 {
-			n, err := c.Conn.Read(c.buf)
+		if len(in) == 0 {
+			n, err := c.Conn.Read(p[:min(len(p), maxHead)])
 			if err != nil {
-				return 0, err
+				return n, err
 			}
-			c.in = c.buf[:n]
+			in = p[:n]
 		}
-		r, size := parse(c.in)
+		r, size := parse(in)
 		if r == nil {
-			c.plain, c.passing = true, len(c.in)
-			return c.pass(p), nil
+			c.plain = true
+			return copy(p, in), nil
 		}
 		r.RemoteAddr = c.from
 		if !c.handler.IsKept(r) {
 			// Without a body, the next request begins where this one ends.
-			c.plain, c.passing = size < len(c.in), len(c.in)
-			return c.pass(p), nil
+			c.plain = size < len(in)
+			return copy(p, in), nil
 		}
-		c.in = c.in[size:]
+		in = in[size:]
 		if err := c.answer(r); err != nil {
 			_ = c.Conn.Close() // or net/http would say that the request was bad
 			return 0, err
@@ -123,22 +116,14 @@ func (c *conn) Read(p []byte) (int, error) {
 // complete reads the rest of a request whose first byte net/http has: it is
 // net/http's, and what matters is where it ends.
 func (c *conn) complete(p []byte) (int, error) {
-	n, err := c.Conn.Read(c.buf[1:])
+	n, err := c.Conn.Read(p[:min(len(p), maxHead)])
 	if err != nil {
-		return 0, err
+		return n, err
 	}
-	c.begun, c.buf[0] = false, c.first
-	r, size := parse(c.buf[:n+1])
+	c.begun = false
+	r, size := parse(append([]byte{c.first}, p[:n]...))
 	c.plain = r == nil || size != n+1
-	c.in, c.passing = c.buf[1:n+1], n
-	return c.pass(p), nil
-}
-
-func (c *conn) pass(p []byte) int {
-	n := copy(p, c.in[:c.passing])
-	c.in = c.in[n:]
-	c.passing -= n
-	return n
+	return n, nil
 }
 
 func (c *conn) answer(r *http.Request) (err error) {
@@ -248,7 +233,7 @@ func field(r *http.Request, line string) bool {
 	}
 	switch name := http.CanonicalHeaderKey(line[:colon]); name {
 	case "Host":
-		if r.Host != "" {
+		if r.Host != "" || value == "" { // an empty one would let a second one in
 			return false
 		}
 		r.Host = value

@@ -61,7 +61,7 @@ func createAccount() {
 		if len(named) > maxAccountName {
 			return failed[accountInfo](changeAccountError{NameTooLong: true}), nil
 		}
-		x, err := state.addAccount(a, m.Caller(), h, named, false, now())
+		x, err := state.addAccount(a, h, named, false)
 		return changedAccount(x, origin, err)
 	}, &number, &origin, &named)
 }
@@ -84,7 +84,7 @@ func updateAccount() {
 		case len(*change.Name) > maxAccountName:
 			return failed[accountInfo](changeAccountError{NameTooLong: true}), nil
 		}
-		x, err := state.rename(a, m.Caller(), h, account, *change.Name, now())
+		x, err := state.rename(a, h, account, *change.Name)
 		return changedAccount(x, origin, err)
 	}, &number, &origin, &account, &change)
 }

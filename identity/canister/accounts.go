@@ -127,13 +127,9 @@ func (h *accountsHere) standard(origin string) accountInfo {
 }
 
 // addAccount stores an account of an anchor, and counts it.
-func (s *store) addAccount(a *anchor, caller principal.ID, h *accountsHere, named string, primary bool, now uint64) (*storedAccount, error) {
+func (s *store) addAccount(a *anchor, h *accountsHere, named string, primary bool) (*storedAccount, error) {
 	if a.Accounts >= maxAccounts {
 		return nil, errManyAccounts
-	}
-	op := createdAccount()
-	if primary {
-		op = renamedAccount()
 	}
 	s.accounts++
 	a.Accounts++
@@ -141,23 +137,20 @@ func (s *store) addAccount(a *anchor, caller principal.ID, h *accountsHere, name
 	if err := s.keepAccounts(h); err != nil {
 		return nil, err
 	}
-	return &h.Accounts[len(h.Accounts)-1], s.commit(a, caller, op, now)
+	return &h.Accounts[len(h.Accounts)-1], s.keep(a)
 }
 
 // rename gives an account a name. The primary one is stored with its first.
-func (s *store) rename(a *anchor, caller principal.ID, h *accountsHere, number *uint64, named string, now uint64) (*storedAccount, error) {
+func (s *store) rename(a *anchor, h *accountsHere, number *uint64, named string) (*storedAccount, error) {
 	x := h.find(number)
 	switch {
 	case x == nil && number == nil:
-		return s.addAccount(a, caller, h, named, true, now)
+		return s.addAccount(a, h, named, true)
 	case x == nil:
 		return nil, errNoAccount
 	}
 	x.Name = named
-	if err := s.keepAccounts(h); err != nil {
-		return nil, err
-	}
-	return x, s.commit(a, caller, renamedAccount(), now)
+	return x, s.keepAccounts(h)
 }
 
 // useAccount notes when a stored account was used.

@@ -380,7 +380,7 @@ func TestAccountsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.addAccount(a, principal.ID{}, h, strings.Repeat("x", maxAccountName), false, 0); err != nil {
+		if _, err := s.addAccount(a, h, strings.Repeat("x", maxAccountName), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -388,7 +388,7 @@ func TestAccountsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.addAccount(a, principal.ID{}, h, "x", false, 0); err != errManyAccounts {
+	if _, err := s.addAccount(a, h, "x", false); err != errManyAccounts {
 		t.Errorf("one more: %v", err)
 	}
 	if h, err := s.accountsAt(a.number, "https://dapp7.com"); err != nil || len(h.Accounts) != maxAccounts/50 {

@@ -61,7 +61,7 @@ func anchorsOf(t testing.TB, self principal.ID, anchors int) *stable.Buffer {
 	must(s.begin())
 	salt := firstRandom()
 	must(s.setSalt(salt[:]))
-	must(s.configure(&initArgs{RateLimit: &rateLimit{1, 1 << 40}}))
+	must(s.configure(manyTokens()))
 	for i := range anchors {
 		var a *anchor
 		for j := range 3 {
@@ -86,18 +86,10 @@ func anchorsOf(t testing.TB, self principal.ID, anchors int) *stable.Buffer {
 // installWith is the canister on our own replica with so many anchors.
 func installWith(t testing.TB, anchors int) *onReplica {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
-	}
-	wasm, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Unchecked: true})
-	r := &onReplica{n, t, n.Create(operator)}
+	r, wasm := aNetwork(t)
 	manage := func(method string, arg any, results ...any) {
 		t.Helper()
-		if rej := n.Manage(operator, method, arg, results...); rej != nil {
+		if rej := r.Manage(operator, method, arg, results...); rej != nil {
 			t.Fatal(method, rej)
 		}
 	}
@@ -119,7 +111,7 @@ func installWith(t testing.TB, anchors int) *onReplica {
 	}
 	manage("load_canister_snapshot", snapshotOf{r.id, made.ID})
 	manage("delete_canister_snapshot", snapshotOf{r.id, made.ID})
-	if rej := n.InstallCode(operator, r.id, canistertest.Upgrade(canistertest.Options{}), wasm, nil); rej != nil {
+	if rej := r.InstallCode(operator, r.id, canistertest.Upgrade(canistertest.Options{}), wasm, nil); rej != nil {
 		t.Fatal(rej)
 	}
 	return r

@@ -180,12 +180,3 @@ func newMetadataNames(entries []metadataEntry) history.Operation {
 	}
 	return history.Operation{ReplaceMetadata: &m}
 }
-
-func createdAccount() history.Operation {
-	return history.Operation{CreateAccount: &history.Account{Name: history.Redacted()}}
-}
-
-func renamedAccount() history.Operation {
-	hidden := history.Redacted()
-	return history.Operation{UpdateAccount: &history.Renamed{Name: &hidden}}
-}

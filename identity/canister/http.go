@@ -74,7 +74,7 @@ func common(contentType string) []asset.Header {
 		{Name: "content-type", Value: contentType},
 		{Name: "x-content-type-options", Value: "nosniff"},
 		{Name: "x-frame-options", Value: "DENY"},
-		{Name: "referrer-policy", Value: "no-referrer"},
+		{Name: "referrer-policy", Value: "same-origin"},
 	}
 }
 

@@ -155,12 +155,12 @@ func TestACanisterWithoutPagesServesItsFilesForPrograms(t *testing.T) {
 }
 
 func TestACanisterThatServesPagesRefusesEverythingElse(t *testing.T) {
-	backend, err := principal.Parse("rdmx6-jaaaa-aaaaa-aaadq-cai")
+	backend, err := principal.Parse("ryjl3-tyaaa-aaaaa-aaaba-cai")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := install(t, &initArgs{BackendCanister: &backend})
-	const words = "this canister only serves pages: the identities are at rdmx6-jaaaa-aaaaa-aaadq-cai"
+	const words = "this canister only serves pages: the identities are at ryjl3-tyaaa-aaaaa-aaaba-cai"
 	c.refuses(c.ask(principal.Anonymous(), "lookup_device_key", args{[]byte("x")}, new(*keyWithAnchor)), words)
 	c.refuses(c.ask(principal.Anonymous(), "stats", nil, new(stats)), words)
 	anna := newPasskey(t, "anna")

@@ -121,13 +121,20 @@ func TestNothingThatIsShownLinksTheTwoPrincipalsOfOnePerson(t *testing.T) {
 			t.Errorf("what %s is given names the anchor or its device", origins[i])
 		}
 	}
+	told := 0
 	for _, e := range c.fetchAll(archive) {
+		if e.Anchor == n {
+			told++
+		}
 		look("the archive", e.Entry, principal.ID{})
 		for _, origin := range origins {
 			if bytes.Contains(e.Entry, []byte(origin)) {
 				t.Errorf("the archive is told of %s", origin)
 			}
 		}
+	}
+	if told != 1 {
+		t.Errorf("the archive is told %d things of the anchor, want its registration alone: not when it made accounts", told)
 	}
 }
 

@@ -143,7 +143,7 @@ const (
 	// everywhere is the policy of all pages: nothing inline, nothing of other origins, in
 	// nobody's frame. Only for derivation origins do they ask others: for the list that a
 	// dapp's canister certifies, over https, or from the gateway on this computer.
-	everywhere = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	everywhere = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 		"connect-src 'self' https: http://localhost:* http://*.localhost:* http://127.0.0.1:*; " +
 		"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 	// permissionsPolicy keeps passkeys to the page itself.

@@ -18,7 +18,9 @@ type onReplica struct {
 
 var operator = principal.SelfAuthenticating([]byte("operator"))
 
-func installOnReplica(t testing.TB) *onReplica {
+// aNetwork is a network of one replica with an empty canister, and the identity
+// canister's module.
+func aNetwork(t testing.TB) (r *onReplica, wasm []byte) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
@@ -28,8 +30,19 @@ func installOnReplica(t testing.TB) *onReplica {
 		t.Fatal(err)
 	}
 	n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Unchecked: true})
-	tokens := &initArgs{RateLimit: &rateLimit{1, 1 << 40}}
-	return &onReplica{n, t, n.Install(operator, wasm, encode(t, tokens))}
+	return &onReplica{n, t, n.Create(operator)}, wasm
+}
+
+// manyTokens lets tests register without limit.
+func manyTokens() *initArgs { return &initArgs{RateLimit: &rateLimit{1, 1 << 40}} }
+
+func installOnReplica(t testing.TB) *onReplica {
+	t.Helper()
+	r, wasm := aNetwork(t)
+	if rej := r.InstallCode(operator, r.id, canistertest.Mode{Install: true}, wasm, encode(t, manyTokens())); rej != nil {
+		t.Fatal(rej)
+	}
+	return r
 }
 
 func (r *onReplica) do(as principal.ID, method string, in args, results ...any) {
@@ -154,8 +167,7 @@ func costsAt(t testing.TB, anchors int) costs {
 	return r.measure(anchors)
 }
 
-// maxInstall is what installing code may cost, in instructions (interface specification,
-// of the Internet Computer's subnets).
+// maxInstall is what installing code may cost on the Internet Computer, in instructions.
 const maxInstall = 300_000_000_000
 
 // BenchmarkCostOfManyAnchors measures ten times as many; this is its short form.

@@ -2,10 +2,14 @@
 // passkeys: virtual authenticators of Chromium.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { IDL } from "@icp-sdk/core/candid";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import decodeQR from "qr/decode.js";
-import { Network } from "../../node/e2e/network.mjs";
-import { launch, skip } from "../../web/e2e/browser.mjs";
+import { gzip, Network } from "../../node/e2e/network.mjs";
+import { launch, root, skip } from "../../web/e2e/browser.mjs";
 import { authenticator, createIdentity, identityNumber, person } from "./passkeys.mjs";
 
 const firstPageBytes = 120_000;
@@ -193,6 +197,32 @@ describe("the pages of Internet Identity", { skip }, () => {
     await phone.getByRole("link", { name: "Go to your identity" }).click();
     await press(phone, "Continue as Finn");
     assert.equal(await identityNumber(phone), number);
+  });
+
+  test("a network that asks for captchas gets one, and shows another after a wrong answer", async (t) => {
+    const wasm = await readFile(join(root, "build/identity.wasm"));
+    const captcha = IDL.Record({
+      max_unsolved_captchas: IDL.Nat64,
+      captcha_trigger: IDL.Variant({ Static: IDL.Variant({ CaptchaEnabled: IDL.Null, CaptchaDisabled: IDL.Null }) }),
+    });
+    const arg = IDL.encode([IDL.Opt(IDL.Record({ captcha_config: IDL.Opt(captcha) }))], [
+      [{ captcha_config: [{ max_unsolved_captchas: 50n, captcha_trigger: { Static: { CaptchaEnabled: null } } }] }],
+    ]);
+    const canister = await network.install(network.agent(Ed25519KeyIdentity.generate()), gzip(wasm), arg);
+    const page = await person(t, browser);
+    await page.goto(`http://${canister}.localhost:${network.status.gateway_port}/`);
+    await press(page, "Create an identity");
+    await page.getByLabel("Your name").fill("Ines");
+    await press(page, "Create a passkey");
+    await heading(page, "Show that you are a person");
+    const picture = page.locator("#captcha");
+    await page.waitForFunction(() => document.querySelector("#captcha").naturalWidth === 220);
+    const first = await picture.getAttribute("src");
+    await page.getByLabel("The characters").fill("?????");
+    await press(page, "Continue");
+    await problem(page, "These were not the characters.");
+    assert.notEqual(await picture.getAttribute("src"), first);
+    assert.deepEqual(page.complaints, []);
   });
 
   test("characters that no identity waits with are told as such", async (t) => {

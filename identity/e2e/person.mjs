@@ -1,24 +1,39 @@
 // Somebody with a browser and authenticators, as the tests' Chromium plays them.
 
-import { launch } from "../../web/e2e/browser.mjs";
-
 const patience = { timeout: 30_000 };
 
 /** An authenticator: the passkeys in it, which go along from window to window as they do with a real one. */
 export class Authenticator {
   credentials = [];
+  #plugged = new Map();
+
+  /** One that is built into a device, or on "usb". */
+  constructor(transport = "internal") {
+    this.transport = transport;
+  }
 
   /** Plugs it into a page; afterwards the page's prompts are answered by it at once. */
   async attach(page) {
     const session = await page.context().newCDPSession(page);
     await session.send("WebAuthn.enable");
-    const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", {
-      options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
-    });
+    const options = { protocol: "ctap2", transport: this.transport, hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+    const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", { options });
     for (const credential of this.credentials) await session.send("WebAuthn.addCredential", { authenticatorId, credential });
-    const note = (credential) => (this.credentials = [...this.credentials.filter((c) => c.credentialId !== credential.credentialId), credential]);
-    session.on("WebAuthn.credentialAdded", ({ credential }) => note(credential));
-    session.on("WebAuthn.credentialAsserted", ({ credential }) => note(credential));
+    const note = (event) => {
+      if (event.authenticatorId !== authenticatorId) return;
+      const { credential } = event;
+      this.credentials = [...this.credentials.filter((c) => c.credentialId !== credential.credentialId), credential];
+    };
+    session.on("WebAuthn.credentialAdded", note);
+    session.on("WebAuthn.credentialAsserted", note);
+    this.#plugged.set(page, { session, authenticatorId });
+  }
+
+  async detach(page) {
+    const { session, authenticatorId } = this.#plugged.get(page);
+    this.#plugged.delete(page);
+    await session.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId });
+    await session.detach();
   }
 }
 
@@ -26,6 +41,14 @@ export class Authenticator {
 function watch() {
   const now = () => performance.timeOrigin + performance.now();
   document.addEventListener("click", (e) => e.isTrusted && window.note?.("click", now()), true);
+  // The page can be used: the view with its buttons is shown.
+  const look = () => {
+    if (!document.querySelector('[data-view="start"]:not([hidden])')) return;
+    looking.disconnect();
+    void window.note?.("shown", now());
+  };
+  const looking = new MutationObserver(look);
+  looking.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["hidden"] });
   const get = navigator.credentials?.get;
   if (!get) return;
   navigator.credentials.get = async function (options) {
@@ -49,7 +72,7 @@ export class Person {
     await person.context.addInitScript(watch);
     person.context.on("request", (request) => {
       const [, kind] = /\/api\/v\d\/(?:canister|subnet)\/[^/]+\/(\w+)$/.exec(request.url()) ?? [];
-      if (kind) person.notes.push({ what: kind, value: request.frame().page().url() });
+      if (kind && !request.serviceWorker()) person.notes.push({ what: kind, value: request.frame().page().url() });
     });
     return person;
   }
@@ -94,7 +117,10 @@ export class Person {
   async signIn(dapp, way, authenticator) {
     const popup = await this.press(dapp, way, authenticator);
     await this.proceed(popup);
-    return this.outcome(dapp);
+    const outcome = await this.outcome(dapp);
+    // A package that opens its window again while it is there gets the same one.
+    if (!popup.isClosed()) await popup.waitForEvent("close");
+    return outcome;
   }
 
   /** Goes on with the passkey that the page suggests, or any. */
@@ -114,5 +140,3 @@ export class Person {
     return this.context.close();
   }
 }
-
-export { launch };

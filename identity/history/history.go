@@ -1,7 +1,9 @@
 // Package history is what the identity canister tells its archive: operations on anchors,
 // as Candid. It is the part of both canisters' interfaces that they must agree on
-// (identity/archive/archive.did). Names of devices, of people and of accounts are left
-// out: everybody may read the archive.
+// (identity/archive/archive.did). Everybody may read the archive. So names of devices and
+// of people are left out, and nothing is told of accounts at all: when one is made, its
+// principal shows up at a dapp a moment later, and two of them would give away that they
+// are one person's.
 package history
 
 import "portico/lightclient/principal"
@@ -42,8 +44,6 @@ type Operation struct {
 	AddName         bool        `candid:"add_name,variant"`
 	UpdateName      bool        `candid:"update_name,variant"`
 	RemoveName      bool        `candid:"remove_name,variant"`
-	CreateAccount   *Account    `candid:"create_account,variant"`
-	UpdateAccount   *Renamed    `candid:"update_account,variant"`
 }
 
 type (
@@ -77,16 +77,6 @@ type (
 	// Metadata is the names of an anchor's new metadata.
 	Metadata struct {
 		Names []string `candid:"metadata_keys"`
-	}
-
-	// Account is a new account, of which nobody but its owner learns where it is.
-	Account struct {
-		Name Private `candid:"name"`
-	}
-
-	// Renamed is an account with another name.
-	Renamed struct {
-		Name *Private `candid:"name"`
 	}
 
 	// Device is a device without its name.

@@ -114,7 +114,7 @@ func Device(f Files) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p id=\"code\" class=\"code\"></p><p class=\"waiting\">Waiting for your other device</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p id=\"code\" class=\"code\"></p><p>Nobody else needs it. Whoever asks you for this code wants your identity.</p><p class=\"waiting\">Waiting for your other device</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -365,7 +365,29 @@ func Entrance(first string) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<p>Type the 24 words of your recovery phrase, in their order.</p><form id=\"recover-form\"><label for=\"recover-words\">Recovery phrase</label> <textarea id=\"recover-words\" name=\"words\" rows=\"5\" required autocomplete=\"off\" autocapitalize=\"none\" autocorrect=\"off\" spellcheck=\"false\" aria-describedby=\"recover-hint\"></textarea><p id=\"recover-hint\" class=\"hint\">Type them on this site alone, and give them to nobody. The words do not leave this device.</p><button class=\"primary\">Continue with the phrase</button></form><button type=\"button\" class=\"second\" data-do=\"continue\">Use a recovery device</button>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<p>Many identities are being created at this moment. Type the characters of this picture.</p><form id=\"captcha-form\"><img id=\"captcha\" class=\"captcha\" alt=\"Five characters, bent and with lines through them\" width=\"220\" height=\"120\"> <label for=\"captcha-text\">The characters</label> <input id=\"captcha-text\" name=\"text\" maxlength=\"5\" required autocomplete=\"off\" autocapitalize=\"none\" autocorrect=\"off\" spellcheck=\"false\"> <button class=\"primary\">Continue</button></form>")
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			return nil
+		})
+		templ_7745c5c3_Err = View("captcha", "Show that you are a person", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var18), templ_7745c5c3_Buffer)
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		templ_7745c5c3_Var19 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
+			templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
+			templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
+			if !templ_7745c5c3_IsBuffer {
+				defer func() {
+					templ_7745c5c3_BufErr := templruntime.ReleaseBuffer(templ_7745c5c3_Buffer)
+					if templ_7745c5c3_Err == nil {
+						templ_7745c5c3_Err = templ_7745c5c3_BufErr
+					}
+				}()
+			}
+			ctx = templ.InitializeContext(ctx)
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<p>Type the 24 words of your recovery phrase, in their order.</p><form id=\"recover-form\"><label for=\"recover-words\">Recovery phrase</label> <textarea id=\"recover-words\" name=\"words\" rows=\"5\" required autocomplete=\"off\" autocapitalize=\"none\" autocorrect=\"off\" spellcheck=\"false\" aria-describedby=\"recover-hint\"></textarea><p id=\"recover-hint\" class=\"hint\">Type them on this site alone, and give them to nobody. The words do not leave this device.</p><button class=\"primary\">Continue with the phrase</button></form><button type=\"button\" class=\"second\" data-do=\"continue\">Use a recovery device</button>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -375,7 +397,7 @@ func Entrance(first string) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = View("recover", "Recover your identity", first).Render(templ.WithChildren(ctx, templ_7745c5c3_Var18), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = View("recover", "Recover your identity", first).Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -383,8 +405,8 @@ func Entrance(first string) templ.Component {
 	})
 }
 
-// SignIn are the buttons of somebody who is not signed in. The first is renamed when the
-// browser knows an identity, and only then is there a second passkey to speak of.
+// SignIn are the buttons of somebody who is not signed in, with those of the page in
+// between. The first is for an identity that the browser knows, if there is one.
 func SignIn() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -401,12 +423,16 @@ func SignIn() templ.Component {
 			}()
 		}
 		ctx = templ.InitializeContext(ctx)
-		templ_7745c5c3_Var19 := templ.GetChildren(ctx)
-		if templ_7745c5c3_Var19 == nil {
-			templ_7745c5c3_Var19 = templ.NopComponent
+		templ_7745c5c3_Var20 := templ.GetChildren(ctx)
+		if templ_7745c5c3_Var20 == nil {
+			templ_7745c5c3_Var20 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"buttons\"><button type=\"button\" class=\"primary\" data-do=\"continue-known\" hidden>Continue</button> <button type=\"button\" class=\"primary\" data-do=\"continue\">Continue with a passkey</button> <button type=\"button\" class=\"second\" data-to=\"create\">Create an identity</button></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<div class=\"buttons\"><button type=\"button\" class=\"primary\" data-do=\"continue-known\" hidden>Continue</button> <button type=\"button\" class=\"primary\" data-do=\"continue\">Continue with a passkey</button> <button type=\"button\" class=\"second\" data-to=\"create\">Create an identity</button></div>")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		templ_7745c5c3_Err = templ_7745c5c3_Var20.Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -435,12 +461,12 @@ func Missing(f Files) templ.Component {
 			}()
 		}
 		ctx = templ.InitializeContext(ctx)
-		templ_7745c5c3_Var20 := templ.GetChildren(ctx)
-		if templ_7745c5c3_Var20 == nil {
-			templ_7745c5c3_Var20 = templ.NopComponent
+		templ_7745c5c3_Var21 := templ.GetChildren(ctx)
+		if templ_7745c5c3_Var21 == nil {
+			templ_7745c5c3_Var21 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Var21 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
+		templ_7745c5c3_Var22 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 			templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 			templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
 			if !templ_7745c5c3_IsBuffer {
@@ -452,13 +478,13 @@ func Missing(f Files) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<h1>There is no such page</h1><p class=\"lead\">The address may be wrong, or the page has gone.</p><p><a class=\"button primary\" href=\"/\">Go to your identity</a></p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<h1>There is no such page</h1><p class=\"lead\">The address may be wrong, or the page has gone.</p><p><a class=\"button primary\" href=\"/\">Go to your identity</a></p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = Document(f, "There is no such page").Render(templ.WithChildren(ctx, templ_7745c5c3_Var21), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Document(f, "There is no such page").Render(templ.WithChildren(ctx, templ_7745c5c3_Var22), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -15,7 +15,7 @@ import { Principal } from '@icp-sdk/core/principal';
 
 const repository = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = path.join(repository, 'bin', 'portico');
-const startMillis = 900_000; // installing Internet Identity on a busy computer takes its time
+const startMillis = 180_000; // installing Internet Identity on a busy computer takes its time
 
 /** Resolves when file exists. */
 async function appears(file, child) {

@@ -43,7 +43,7 @@ describe('the sample dapp', { skip }, () => {
     await count();
     assert.ok(await page.locator('#no-identity').isVisible());
     assert.ok(await page.locator('#login').isHidden());
-    assert.equal(await page.locator('#mine').textContent(), '2');
+    assert.equal(await page.locator('#mine').textContent(), '2 times');
     assert.match(await page.locator('#caller').textContent(), /^[a-z0-9]{5}(-[a-z0-9]{1,5}){10}$/);
   });
 

@@ -43,7 +43,7 @@ func BenchmarkHTTPRequest(b *testing.B) {
 		if err := marshal.Decode(arg, &req); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := marshal.Encode(*s.http(&req, certificate, candid.Func{})); err != nil {
+		if _, err := marshal.Encode(*s.http(&req, certificate, false, candid.Func{})); err != nil {
 			b.Fatal(err)
 		}
 	}

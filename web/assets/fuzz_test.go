@@ -47,7 +47,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		// what was loaded can be served, if only by an error
 		two := uint16(2)
-		s.http(&httpRequest{Method: "GET", URL: "/", CertificateVersion: &two}, nil, candid.Func{})
+		s.http(&httpRequest{Method: "GET", URL: "/", CertificateVersion: &two}, nil, false, candid.Func{})
 		s.root()
 	})
 }
@@ -67,7 +67,7 @@ func FuzzParseRedirects(f *testing.F) {
 		}
 		two := uint16(2)
 		for _, r := range rules {
-			s.http(&httpRequest{Method: "GET", URL: r.path, CertificateVersion: &two}, nil, candid.Func{})
+			s.http(&httpRequest{Method: "GET", URL: r.path, CertificateVersion: &two}, nil, false, candid.Func{})
 		}
 	})
 }

@@ -15,20 +15,22 @@ type exchange struct {
 	req         *httpRequest
 	path        string // percent-decoded, as verifiers see it
 	certificate []byte // nil if the system gives none
+	replicated  bool   // the answer is the reply to a call
 	callback    candid.Func
 }
 
-// http serves http_request. callback is where gateways fetch the rest of long bodies.
-func (s *store) http(req *httpRequest, certificate []byte, callback candid.Func) *httpResponse {
+// http serves http_request and, replicated, http_request_update. callback is where gateways
+// fetch the rest of long bodies.
+func (s *store) http(req *httpRequest, certificate []byte, replicated bool, callback candid.Func) *httpResponse {
 	path, ok := decodePath(req.URL)
 	if !ok {
 		return &httpResponse{Status: 400, Body: []byte("the path of the URL is not UTF-8")}
 	}
-	x := &exchange{s, req, place(path), certificate, callback}
+	x := &exchange{s, req, place(path), certificate, replicated, callback}
 	if location, ok := x.certifiedLocation(); ok {
 		return &httpResponse{Status: 308, Headers: []headerField{{"location", location}}}
 	}
-	if req.CertificateVersion == nil || *req.CertificateVersion < 2 {
+	if !replicated && (req.CertificateVersion == nil || *req.CertificateVersion < 2) {
 		return x.answerVersion1(path)
 	}
 	if key, f := s.find(x.path); f != nil {

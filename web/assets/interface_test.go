@@ -27,7 +27,7 @@ func signatures() map[string][2]any {
 		"compute_evidence": {evidenceArg{}, optBlob}, "compute_state_hash": {(*empty)(nil), optText}, "get_state_info": {nil, stateInfo{}},
 		"delete_batch": {batchArg{}, nil}, "create_asset": {createAsset{}, nil}, "set_asset_content": {setContent{}, nil},
 		"unset_asset_content": {unsetContent{}, nil}, "delete_asset": {keyArg{}, nil}, "clear": {(*empty)(nil), nil}, "store": {storeArg{}, nil},
-		"http_request": {httpRequest{}, httpResponse{}}, "http_request_streaming_callback": {streamingToken{}, streamedBody{}},
+		"http_request": {httpRequest{}, httpResponse{}}, "http_request_update": {httpRequest{}, httpResponse{}}, "http_request_streaming_callback": {streamingToken{}, streamedBody{}},
 		"authorize": {principal.ID{}, nil}, "deauthorize": {principal.ID{}, nil}, "list_authorized": {(*empty)(nil), ids},
 		"grant_permission": {grantArg{}, nil}, "revoke_permission": {revokeArg{}, nil}, "list_permitted": {listPermittedArg{}, ids},
 		"take_ownership": {(*empty)(nil), nil}, "get_asset_properties": {"", properties{}}, "set_asset_properties": {setProperties{}, nil},

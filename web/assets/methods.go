@@ -171,7 +171,16 @@ func storeAsset() {
 
 //go:wasmexport canister_query_http_request
 func serveHTTP() {
-	query(func(req httpRequest) (any, error) { return *state.http(&req, dataCertificate(), callback()), nil })
+	query(func(req httpRequest) (any, error) {
+		return *state.http(&req, dataCertificate(), false, callback()), nil
+	})
+}
+
+//go:wasmexport canister_update_http_request_update
+func serveHTTPReplicated() {
+	change(everybody, func(_ *cdk.Message, req httpRequest) (any, error) {
+		return *state.http(&req, nil, true, callback()), nil
+	})
 }
 
 //go:wasmexport canister_query_http_request_streaming_callback

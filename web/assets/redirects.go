@@ -16,11 +16,12 @@ import (
 //	# from       to                    status
 //	/old         /new                  301
 //	/docs/*      https://example.org/  302
+//	/blog/*      /news/:splat          301
 //	/app/*       /app/index.html       200
 //	/gone        /tombstone.html       410
 //
 // A star at the end stands for everything at and below a folder. With 3xx "to" is
-// where to go; with 200, 404 and 410 it is the asset that is served. The first rule
+// where to go, and in its path ":splat" is what the star stands for; with 200, 404 and 410 it is the asset that is served. The first rule
 // that matches counts, and none where there is an asset, nor in a folder with a
 // 404.html of its own below that of the rule. Answers are certified like any other.
 const redirectsFile = "/_redirects"
@@ -40,6 +41,22 @@ type redirect struct {
 	active  bool                       // what it leads to is there
 	move    asset.Certified            // with 3xx
 	content map[string]asset.Certified // of the asset that is served, by encoding
+}
+
+// splat stands in a target for what the star of a path stands for. Where that leads cannot be
+// certified beforehand for every path, so such a rule is followed in an update call, whose
+// reply is certified; the certified answer to a query, which nobody gets who asks as
+// gateways do, leads to where it does for the folder itself.
+const splat = ":splat"
+
+// varies reports whether a rule leads to a different place for each path.
+func (r *redirect) varies() bool { return r.moves() && strings.Contains(r.to, splat) }
+
+// location is where a rule leads from a place.
+func (r *redirect) location(from string) string {
+	// A place has no two slashes in a row, so "/:splat" never becomes "//host".
+	rest := strings.TrimPrefix(strings.TrimPrefix(from, r.path), "/")
+	return strings.ReplaceAll(r.to, splat, (&url.URL{Path: rest}).EscapedPath())
 }
 
 func (r *redirect) moves() bool { return 300 <= r.status && r.status < 400 }
@@ -108,8 +125,10 @@ func parseRedirect(fields []string) (*redirect, error) {
 	}
 	target, err := url.Parse(to)
 	switch {
-	case err != nil || strings.ContainsFunc(to, control) || strings.Contains(to, ":splat"):
+	case err != nil || strings.ContainsFunc(to, control):
 		return nil, fmt.Errorf("target %q is no URL", to)
+	case strings.Contains(to, splat) && !(r.subtree && r.moves() && strings.Count(to, splat) == strings.Count(target.Path, "/"+splat)):
+		return nil, fmt.Errorf("target %q: %s stands for what a star at the end of the path does, after a slash in the path of a redirect", to, splat)
 	case r.moves() && (target.IsAbs() && target.Host != "" || strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//")):
 	case r.moves():
 		return nil, fmt.Errorf("target %q must be a path that begins with a slash, or a whole URL", to)
@@ -154,7 +173,7 @@ func (s *store) certifyRedirect(r *redirect) {
 	p := r.place()
 	if r.moves() {
 		empty := hashtree.Hash(emptyHash())
-		r.active, r.move = true, asset.Certify(p, plainExpression(), nil, &asset.Response{Status: r.status, Headers: r.headers(), BodyHash: &empty})
+		r.active, r.move = true, asset.Certify(p, plainExpression(), nil, &asset.Response{Status: r.status, Headers: r.headers(r.path), BodyHash: &empty})
 		s.tree.DeletePath(p)
 		s.tree.Insert(r.move)
 		return
@@ -172,8 +191,8 @@ func (s *store) certifyRedirect(r *redirect) {
 	}
 }
 
-func (r *redirect) headers() []asset.Header {
-	return []asset.Header{{Name: "location", Value: r.to}}
+func (r *redirect) headers(from string) []asset.Header {
+	return []asset.Header{{Name: "location", Value: r.location(from)}}
 }
 
 // redirect finds the rule for a place.
@@ -188,8 +207,15 @@ func (s *store) redirect(path string, subtree bool) *redirect {
 
 // follow answers as a rule says.
 func (x *exchange) follow(r *redirect) *httpResponse {
+	if r.varies() && r.location(x.path) != r.location(r.path) {
+		if !x.replicated {
+			upgrade := true
+			return &httpResponse{Status: 200, Upgrade: &upgrade}
+		}
+		return x.respond(r.status, r.headers(x.path), nil, r.move)
+	}
 	if r.moves() {
-		headers := append(r.headers(), asset.Header{Name: asset.ExpressionHeader, Value: plainExpression().String()})
+		headers := append(r.headers(r.path), asset.Header{Name: asset.ExpressionHeader, Value: plainExpression().String()})
 		return x.respond(r.status, headers, nil, r.move)
 	}
 	key, f := x.find(place(r.to))

@@ -60,7 +60,8 @@ func TestMistakesInRedirectsAreRefusedWithTheirLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"/a /b": "line 1: a rule is a path", "\n/a /b 303": `line 2: status "303"`, "a /b 301": "must begin with a slash", "/a//b /c 301": "must begin with a slash",
 		"/a/*/b /c 301": "of patterns there is only", "/:id /c 301": "of patterns there is only", "/a b 301": "must be a path", "/a b.html 200": "path of an asset",
-		"/a //evil.example 301": "must be a path", "/a /b/:splat 301": "is no URL", "/<$>/x /b 301": "certification reserves", "/a /b 301!": `status "301!"`,
+		"/a //evil.example 301": "must be a path", "/a /b/:splat 301": "stands for what a star", "/a/* /b/:splat 200": "stands for what a star", "/a/* https://:splat.example/ 301": "is no URL",
+		"/a/* https://x.example:splat/ 301": "is no URL", "/a/* https://x.example/?q=:splat 301": "stands for what a star", "/a/* /b:splat 301": "stands for what a star", "/<$>/x /b 301": "certification reserves", "/a /b 301!": `status "301!"`,
 		strings.Repeat("#", maxRedirectBytes+1): "at most", "/a javascript:alert(1) 301": "must be a path",
 	} {
 		if _, err := parseRedirects(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -78,4 +79,45 @@ func TestMistakesInRedirectsAreRefusedWithTheirLine(t *testing.T) {
 	c.store("/index.html", "text/html", "home")
 	c.refused("/_redirects, line 1: ", "store", storeArg{Key: redirectsFile, Encoding: "identity", Content: []byte("/a /b 999")})
 	c.serves(200, "home", "/a")
+}
+
+func TestSplatLeadsWhereThePathSaysByACall(t *testing.T) {
+	c := install(t)
+	c.store("/index.html", "text/html", "home")
+	c.store("/blog/kept.txt", "text/plain", "kept")
+	c.store(redirectsFile, "text/plain", `
+		/blog/*   /news/:splat                      301
+		/wiki/*   https://wiki.example/w/:splat#x   302
+		/up/*     /:splat                           307
+	`)
+	for url, want := range map[string]string{
+		"/blog/2026/a":         "301 /news/2026/a",
+		"/blog/a%20b%3F?q=1":   "301 /news/a%20b%3F",
+		"/blog/a%0d%0ab":       "301 /news/a%0D%0Ab",
+		"/wiki/%C3%BC":         "302 https://wiki.example/w/%C3%BC#x",
+		"/up//evil.example/x":  "307 /evil.example/x",
+		"/up/%2F/evil.example": "307 /evil.example",
+		"/up/%5Cevil.example":  "307 /%5Cevil.example",
+	} {
+		two := uint16(2)
+		req := httpRequest{Method: "GET", URL: url, CertificateVersion: &two}
+		var first, then httpResponse
+		if err := c.ask("http_request", req, &first); err != nil || first.Upgrade == nil || !*first.Upgrade {
+			t.Errorf("%s: %+v, %v", url, first, err)
+		}
+		req.CertificateVersion = nil
+		if err := c.try(stranger, "http_request_update", req, &then); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(then.Status, " ", then.header("location")); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+	for _, url := range []string{"/blog", "/blog/", "/blog/?q"} {
+		if resp := c.serves(301, "", url); resp.header("location") != "/news/" {
+			t.Errorf("%s leads to %s", url, resp.header("location"))
+		}
+	}
+	c.serves(200, "kept", "/blog/kept.txt")
+	c.serves(200, "home", "/other")
 }

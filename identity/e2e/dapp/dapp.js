@@ -64,10 +64,11 @@ for (const [name, signIn] of Object.entries(ways)) {
   });
 }
 
-/** Whom the canister sees in a query and in an update call. */
+/** Whom the canister sees in a query and in an update call, or why it does not. */
 window.whoami = async () => {
   const agent = HttpAgent.createSync({ host, rootKey: Uint8Array.from(atob(rootKey), (c) => c.charCodeAt(0)), identity: window.identity, retryTimes: 0 });
   const actor = Actor.createActor(service, { agent, canisterId: canister });
-  return { query: (await actor.whoami()).toText(), update: (await actor.whoamiUpdate()).toText() };
+  const text = (call) => call.then((id) => id.toText(), String);
+  return { query: await text(actor.whoami()), update: await text(actor.whoamiUpdate()) };
 };
 window.ready = true;

@@ -1,6 +1,6 @@
 // The page on which somebody signs in to the dapp that opened it.
 
-import { $, field, make, onDo, onSubmit, run, show, tell } from "./dom.ts";
+import { $, field, make, onDo, onSubmit, run, show } from "./dom.ts";
 import { entrance } from "./entrance.ts";
 import type { Account } from "./interface.ts";
 import { knownIdentities } from "./known.ts";
@@ -17,6 +17,8 @@ let request: SignInRequest;
 /** Whether the person wants to see their accounts first. */
 let choosing = false;
 let session: Session | undefined;
+/** What the app has not been told yet. */
+let failure: ProtocolError | undefined;
 
 const door = await entrance(async (entered) => {
   session = entered;
@@ -51,7 +53,7 @@ async function chooseAccount(as: Session): Promise<void> {
 
 function accountButton(as: Session, { account_number, name, last_used }: Account): HTMLButtonElement {
   const used = last_used[0] === undefined ? "" : `Used on ${day(last_used[0])}`;
-  const button = make("button", "second", name[0] || "First account", make("span", "sub", used || (account_number[0] === undefined ? "The one you have everywhere" : "Not used yet")));
+  const button = make("button", "second", name[0] || "Main account", make("span", "sub", used || (account_number[0] === undefined ? "The one that you get without choosing" : "Not used yet")));
   button.type = "button";
   button.addEventListener("click", () => void run(undefined, "Signing you in", () => grant(as, account_number[0])));
   return button;
@@ -72,18 +74,25 @@ function present(): void {
 }
 
 function fail(error: unknown): void {
-  const kind = error instanceof ProtocolError ? error.kind : "malformed";
+  failure = error instanceof ProtocolError ? error : undefined;
+  const kind = failure?.kind ?? "malformed";
   show("failed");
+  for (const button of document.querySelectorAll<HTMLElement>('[data-do="leave"]')) button.hidden = !window.opener;
   $("reason").textContent = explain(error).message;
   $("remedy").textContent = remedies[kind];
+}
+
+/** Apps ignore what comes from a window that is gone, so the last answer arrives first. Most then close the window themselves. */
+function closeSoon(): void {
+  setTimeout(() => window.close(), 500);
 }
 
 const remedies: Record<ProtocolError["kind"], string> = {
   "no-opener": "Open the app and sign in from there. If nothing opens then, allow pop-ups for the app: your browser may have blocked the window.",
   timeout: "Close this window and try again from the app. If it happens again, tell whoever made the app.",
-  malformed: "Close this window and tell whoever made the app.",
-  key: "Close this window and tell whoever made the app.",
-  origin: "Close this window. You were not signed in, and the app learned nothing about you.",
+  malformed: "Go back and tell whoever made the app.",
+  key: "Go back and tell whoever made the app.",
+  origin: "You were not signed in, and the app learned nothing about you.",
   aborted: "Close this window and try again from the app.",
 };
 
@@ -108,10 +117,14 @@ onDo({
   },
   cancel: () => {
     request.refuse({ kind: "cancelled", message: "The person did not sign in." });
-    window.close();
+    closeSoon();
     show("failed");
     $("reason").textContent = "You did not sign in.";
     $("remedy").textContent = "You can close this window.";
+  },
+  leave: () => {
+    failure?.tell();
+    closeSoon();
   },
 });
 
@@ -130,5 +143,3 @@ try {
 } catch (error) {
   fail(error);
 }
-
-window.addEventListener("unhandledrejection", (event) => tell(explain(event.reason)));

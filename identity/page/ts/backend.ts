@@ -18,6 +18,9 @@ export interface DelegationRequest {
   readonly maxTimeToLive?: bigint | undefined;
 }
 
+/** Asks a person for the characters of a captcha, PNG in base64; wrong says that the last ones were. */
+export type Solve = (png: string, wrong: boolean) => Promise<string>;
+
 /** A signature is there once the replica that is asked has the certified state of the call: a moment later at most. */
 const signatureTries = 8;
 const firstWaitMillis = 40;
@@ -44,12 +47,22 @@ export class Backend {
     return actor;
   }
 
-  async register(key: Identity, authn_method: Method, name: string): Promise<bigint> {
+  /** Registers an identity. Solve is asked for the characters of captchas, until one is solved, if the network wants that. */
+  async register(key: Identity, authn_method: Method, name: string, solve: Solve): Promise<bigint> {
     const actor = this.#as(key);
-    const { next_step } = ok(await actor.identity_registration_start(), {
+    let { next_step: next } = ok(await actor.identity_registration_start(), {
       RateLimitExceeded: "Many people create identities at this moment. Try again in a minute.",
     });
-    if (!("Finish" in next_step)) throw new Problem("refused", "The network asks for a captcha, which this page does not have.");
+    let wrong = false;
+    while ("CheckCaptcha" in next) {
+      const { captcha_png_base64 } = next["CheckCaptcha"] as { captcha_png_base64: string };
+      const result = await actor.check_captcha({ solution: await solve(captcha_png_base64, wrong) });
+      wrong = "Err" in result && "WrongSolution" in result.Err;
+      if ("Err" in result && "WrongSolution" in result.Err) {
+        const { new_captcha_png_base64 } = result.Err["WrongSolution"] as { new_captcha_png_base64: string };
+        next = { CheckCaptcha: { captcha_png_base64: new_captcha_png_base64 } };
+      } else next = ok(result, { NoRegistrationFlow: "This took too long. Begin again." }).next_step;
+    }
     return ok(await actor.identity_registration_finish({ authn_method, name: [name] })).identity_number;
   }
 

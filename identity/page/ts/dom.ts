@@ -31,15 +31,26 @@ export function announce(text: string): void {
 }
 
 export function clearProblem(): void {
+  $("problem").className = "problem";
   $("problem").textContent = "";
+}
+
+/** Tells what happened that nobody asked for and that is no failure, in the same place. */
+export function notice(text: string): void {
+  clearProblem();
+  $("problem").className = "advice";
+  $("problem").textContent = text;
 }
 
 /** Tells what went wrong, above the view that it is about. */
 export function tell(problem: Problem): void {
+  clearProblem();
   const element = $("problem");
   element.textContent = problem.message;
   element.scrollIntoView({ block: "nearest" });
 }
+
+window.addEventListener("unhandledrejection", (event) => tell(explain(event.reason)));
 
 /** Whether something runs that the person waits for: one thing at a time. */
 let running = false;

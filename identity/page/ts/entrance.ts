@@ -3,9 +3,10 @@
 
 import type { ECDSAKeyIdentity } from "@icp-sdk/core/identity";
 import { Backend } from "./backend.ts";
-import { $, field, onSubmit, run } from "./dom.ts";
+import { $, field, onSubmit, run, show, shown, tell } from "./dom.ts";
 import { knownIdentities } from "./known.ts";
 import { createPasskey } from "./passkey.ts";
+import { Problem } from "./problem.ts";
 import { continueWithPasskey, continueWithPhrase, newKey, register, type Session } from "./session.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { deviceName } from "./words.ts";
@@ -17,6 +18,28 @@ export interface Entrance {
   readonly deeds: Record<string, (button: HTMLButtonElement) => void>;
   /** Brings the buttons up to date with what the browser knows. */
   refresh(): void;
+}
+
+/** Asks the person for the characters of a captcha, in a view of its own. */
+function solveCaptcha(png: string, wrong: boolean): Promise<string> {
+  const form = $<HTMLFormElement>("captcha-form");
+  const button = form.querySelector("button") as HTMLButtonElement;
+  form.reset();
+  $<HTMLImageElement>("captcha").src = `data:image/png;base64,${png}`;
+  show("captcha");
+  if (wrong) tell(new Problem("refused", "These were not the characters. Here are others."));
+  button.disabled = false; // Whatever waits for this holds all the others.
+  return new Promise((resolve) => {
+    form.addEventListener(
+      "submit",
+      (event) => {
+        event.preventDefault();
+        button.disabled = true;
+        resolve(field(new FormData(form), "text"));
+      },
+      { once: true },
+    );
+  });
 }
 
 /** Sets up the views of Entrance and the buttons of SignIn (document.templ). */
@@ -40,7 +63,10 @@ export async function entrance(entered: (session: Session) => Promise<void>): Pr
     void run(button, waiting, async () => {
       const passkey = await createPasskey(name);
       button.textContent = "Creating your identity";
-      const session = await register(backend, key, name, deviceName(), passkey);
+      const session = await register(backend, key, name, deviceName(), passkey, solveCaptcha).catch((error: unknown) => {
+        if (shown() === "captcha") show("create");
+        throw error;
+      });
       $<HTMLFormElement>("create-form").reset();
       await enter(session);
     });

@@ -46,6 +46,7 @@ export type Result<T> = { Ok: T } | { Err: Record<string, unknown> };
 
 export interface Service {
   identity_registration_start: ActorMethod<[], Result<{ next_step: Record<string, unknown> }>>;
+  check_captcha: ActorMethod<[{ solution: string }], Result<{ next_step: Record<string, unknown> }>>;
   identity_registration_finish: ActorMethod<[{ authn_method: Method; name: Opt<string> }], Result<{ identity_number: bigint }>>;
   identity_info: ActorMethod<[bigint], Result<IdentityInfo>>;
   authn_method_add: ActorMethod<[bigint, Method], Result<Nothing>>;
@@ -116,6 +117,16 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
   const query = ["query"];
   return IDL.Service({
     identity_registration_start: IDL.Func([], [result(NextStep, { InvalidCaller: Null, RateLimitExceeded: Null, AlreadyInProgress: Null })]),
+    check_captcha: IDL.Func(
+      [IDL.Record({ solution: Text })],
+      [
+        result(NextStep, {
+          WrongSolution: IDL.Record({ new_captcha_png_base64: Text }),
+          UnexpectedCall: NextStep,
+          NoRegistrationFlow: Null,
+        }),
+      ],
+    ),
     identity_registration_finish: IDL.Func(
       [IDL.Record({ authn_method: Method, name: opt(Text) })],
       [

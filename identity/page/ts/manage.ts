@@ -1,7 +1,7 @@
 // Looking after an identity: its passkeys, and how it is recovered.
 
 import { addDevice } from "./add.ts";
-import { $, announce, make, onDo, run, show } from "./dom.ts";
+import { $, announce, make, notice, onDo, run, show } from "./dom.ts";
 import type { Entrance } from "./entrance.ts";
 import type { IdentityInfo, Metadata, Method } from "./interface.ts";
 import { forgetPasskey, knownPasskey, remember, same } from "./known.ts";
@@ -55,7 +55,7 @@ function signOut(why = ""): void {
   history.replaceState(null, "", "/");
   door?.refresh();
   show("start");
-  if (why) $("problem").textContent = why;
+  if (why) notice(why);
   else announce("You are signed out.");
 }
 
@@ -164,13 +164,20 @@ function protect(current: Care, method: Method, b: HTMLButtonElement): void {
   });
 }
 
+/** A name that none of the others has, with a number if it must. */
+function another(name: string, others: readonly string[]): string {
+  let n = 1;
+  while (others.includes(n === 1 ? name : `${name} ${n}`)) n++;
+  return n === 1 ? name : `${name} ${n}`;
+}
+
 function addPasskey(b: HTMLButtonElement, purpose: "Authentication" | "Recovery"): void {
   const current = care;
   if (!current) return;
   void run(b, "Waiting for your passkey", async () => {
     const existing = current.info.authn_methods.flatMap((m) => credentialOf(m) ?? []);
     const passkey = await createPasskey(current.info.name[0] || `Identity ${current.session.anchor}`, existing);
-    const alias = purpose === "Recovery" ? "Recovery device" : deviceName();
+    const alias = another(purpose === "Recovery" ? "Recovery device" : deviceName(), current.info.authn_methods.map(nameOf));
     await current.door.backend.addMethod(current.session, passkeyMethod(passkey, alias, purpose));
     if (purpose === "Authentication") remember(current.session.anchor, undefined, { id: passkey.credentialId, publicKey: passkey.publicKey });
     await current.show(`${alias} was added.`);

@@ -2,7 +2,7 @@
 
 import { IC_REQUEST_AUTH_DELEGATION_DOMAIN_SEPARATOR, requestIdOf, type DerEncodedPublicKey, type Signature, type SignIdentity } from "@icp-sdk/core/agent";
 import { Delegation, DelegationChain, DelegationIdentity, ECDSAKeyIdentity } from "@icp-sdk/core/identity";
-import type { Backend } from "./backend.ts";
+import type { Backend, Solve } from "./backend.ts";
 import { knownPasskey, remember } from "./known.ts";
 import { type Passkey, passkeyMethod, signWithPasskey } from "./passkey.ts";
 import { Problem } from "./problem.ts";
@@ -63,8 +63,8 @@ export async function continueWithPhrase(backend: Backend, key: ECDSAKeyIdentity
 }
 
 /** Creates an identity with a passkey that was made for it. The key acts for it from then on, for ten minutes. */
-export async function register(backend: Backend, key: ECDSAKeyIdentity, name: string, alias: string, passkey: Passkey): Promise<Session> {
-  const anchor = await backend.register(key, passkeyMethod(passkey, alias), name);
+export async function register(backend: Backend, key: ECDSAKeyIdentity, name: string, alias: string, passkey: Passkey, solve: Solve): Promise<Session> {
+  const anchor = await backend.register(key, passkeyMethod(passkey, alias), name, solve);
   remember(anchor, name, { id: passkey.credentialId, publicKey: passkey.publicKey });
   return { anchor, identity: key, method: "passkey", owner: passkey.publicKey, expires: Date.now() + temporaryMillis };
 }

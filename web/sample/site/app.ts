@@ -46,15 +46,17 @@ async function read({ network, backend }: Counter): Promise<void> {
   const data = new Uint8Array(IDL.encode([IDL.Nat], [answer.value]));
   const time = await network.verifyCertifiedData(new Uint8Array(certificate), backend, data);
   count.value = answer.value.toString();
-  mine.value = natOf(own!).toString();
+  mine.value = times(natOf(own!));
   certified.textContent = `Certified by the network at ${time.toLocaleTimeString()}`;
 }
 
 const natOf = (reply: Uint8Array) => (IDL.decode([IDL.Nat], reply) as unknown as [bigint])[0];
 
+const times = (n: bigint) => (n === 1n ? 'once' : `${n} times`);
+
 async function raise({ network, backend }: Counter): Promise<void> {
   count.value = natOf(await network.update({ canister: backend, method: 'increment' })).toString();
-  mine.value = natOf(await network.query({ canister: backend, method: 'mine' })).toString();
+  mine.value = times(natOf(await network.query({ canister: backend, method: 'mine' })));
   certified.textContent = 'Certified by the network as the reply to your call';
 }
 

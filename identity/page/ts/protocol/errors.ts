@@ -16,12 +16,23 @@ export type ProtocolErrorKind =
 /** The only error that the protocols reject with. */
 export class ProtocolError extends Error {
   readonly kind: ProtocolErrorKind;
+  #tell: () => void = () => {};
 
   /** The message is in plain words, for people. */
   constructor(kind: ProtocolErrorKind, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "ProtocolError";
     this.kind = kind;
+  }
+
+  /** Tells the dapp, if there is one to be told. Most dapps then close the window, so the person should have read why. */
+  tell(): void {
+    this.#tell();
+  }
+
+  /** Says how the dapp is told. */
+  onTell(tell: () => void): void {
+    this.#tell = tell;
   }
 }
 

@@ -23,6 +23,9 @@ const maxKeyLength = 200;
 const nonceBytes = 32;
 /** Dapps that ask for attributes and a sign-in ask for both at once. */
 const loneAttributesMs = 3000;
+/** How long requests for the status gather: the first ones, which the dapp waits for, and later ones, which it sends every 300 ms. */
+const establishMs = 20;
+const statusMs = 250;
 /** How long the dapp may take to ask once it has found the page. */
 const askMs = 120_000;
 
@@ -72,12 +75,13 @@ export class IcrcChannel {
   #waiting = new Set<Id>();
   #arrived: Promise<SignInRequest>[] = [];
   #takers: ((request: Promise<SignInRequest>) => void)[] = [];
-  /** What is wrong with sign-ins that may not be granted. The dapp hears it last: it closes the window, where the person reads why. */
-  #problems = new Map<Id, RpcError>();
   #attributes: Attributes[] = [];
   /** How attributes are answered since the last sign-in. */
   #granted: { readonly derivationOrigin: string; readonly attributes: Grant["attributes"] } | undefined;
   #requests = 0;
+  /** The last request for the status that was not answered. */
+  #status: Id | undefined;
+  #established = false;
 
   constructor(dapp: Dapp, where: Where) {
     this.#dapp = dapp;
@@ -110,7 +114,7 @@ export class IcrcChannel {
     const call = callOf(data);
     if (call?.id === undefined) return;
     const { id, method, params } = call;
-    if (method === "icrc29_status") return this.#result(id, "ready");
+    if (method === "icrc29_status") return this.#alive(id);
     if (++this.#requests > maxRequests) return this.#error(id, errors.invalidRequest, "Too many requests.");
     switch (method) {
       case "icrc25_supported_standards":
@@ -129,6 +133,22 @@ export class IcrcChannel {
     }
   }
 
+  /**
+   * Says that the page is there: to the last of the requests that come close together. @icp-sdk/signer asks anew after each
+   * answer and forgets what it asked before. If all were answered that it sent while the page loaded, it would go on asking
+   * as often at once, on a slow computer believe none of the answers, and give the page up after five seconds.
+   */
+  #alive(id: Id): void {
+    const waiting = this.#status !== undefined;
+    this.#status = id;
+    if (waiting) return;
+    setTimeout(() => {
+      this.#result(this.#status!, "ready");
+      this.#status = undefined;
+    }, this.#established ? statusMs : establishMs);
+    this.#established = true;
+  }
+
   /** The person is asked at each sign-in, so that permissions hold nothing back; unknown scopes are left out as ICRC-25 wants it. */
   #permissions(id: Id, scopes: unknown): void {
     if (!Array.isArray(scopes) || scopes.length > maxScopes) return this.#error(id, errors.invalidParams, `scopes is not a list of at most ${maxScopes}.`);
@@ -141,7 +161,7 @@ export class IcrcChannel {
     if (this.#waiting.size >= maxWaiting) return this.#error(id, errors.invalidRequest, `At most ${maxWaiting} requests can wait.`);
     this.#waiting.add(id);
     const request = this.#request(id, method, params);
-    request.catch((e: unknown) => this.#problems.set(id, { code: errors.invalidParams, message: (e as Error).message }));
+    request.catch((e: ProtocolError) => e.onTell(() => this.#answer(id, { error: { code: errors.invalidParams, message: e.message } })));
     const taker = this.#takers.shift();
     if (taker) taker(request);
     else this.#arrived.push(request);
@@ -200,7 +220,7 @@ export class IcrcChannel {
   /** A window that is closed or left can not be asked again: whoever waits is told at once. */
   #leave(): void {
     const error = errorOf({ kind: "cancelled", message: "The window was closed." });
-    for (const id of [...this.#waiting]) this.#answer(id, { error: this.#problems.get(id) ?? error });
+    for (const id of [...this.#waiting]) this.#answer(id, { error });
     for (const { id } of this.#attributes.splice(0)) this.#error(id, error.code, error.message);
   }
 

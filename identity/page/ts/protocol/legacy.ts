@@ -15,7 +15,7 @@ export function isLegacyRequest(data: unknown): data is Record<string, unknown> 
   return isRecord(data) && data["kind"] === "authorize-client";
 }
 
-/** Reads a dapp's request. Where it may not be granted, the dapp is told once the person has read why and leaves the page. */
+/** Reads a dapp's request. Where it may not be granted, the dapp is told at the latest when the person leaves the page. */
 export async function legacyRequest(data: Record<string, unknown>, dapp: Dapp, where: Where): Promise<SignInRequest> {
   let answered = false;
   const answer = (message: unknown) => {
@@ -36,8 +36,10 @@ export async function legacyRequest(data: Record<string, unknown>, dapp: Dapp, w
       next: () => new Promise(() => {}),
     };
   } catch (e) {
-    dapp.onLeave(() => refuse({ kind: "failed", message: (e as Error).message }));
-    throw e;
+    const error = e as ProtocolError;
+    error.onTell(() => refuse({ kind: "failed", message: error.message }));
+    dapp.onLeave(() => error.tell());
+    throw error;
   }
 }
 

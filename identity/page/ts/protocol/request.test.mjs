@@ -109,13 +109,15 @@ const malformed = {
   "with a path as derivation origin": [{ derivationOrigin: "https://other.example/" }, "malformed", /not an origin/],
 };
 for (const [what, [more, kind, why]] of Object.entries(malformed)) {
-  test(`a legacy request ${what} is refused; the dapp hears why when the page is left`, async () => {
+  test(`a legacy request ${what} is refused; the dapp hears why when it is told`, async () => {
     const w = new Opened();
     const waiting = w.await();
     w.say(legacy(more));
     await refused(waiting, kind, why);
     assert.equal(w.sent.length, 1);
     w.leave();
+    await waiting.catch((e) => e.tell());
+    assert.equal(w.sent.length, 2);
     assert.match(w.sent.at(-1).data.text, why);
   });
 }
@@ -167,6 +169,26 @@ test("a signer keeps answering that it is ready, and gives the delegation in ICR
   assert.equal((await w.call("s3", "icrc29_status")).result, "ready");
 });
 
+test("of status requests that come close together the last is answered, so that @icp-sdk/signer does not multiply them", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const w = new Opened();
+    void w.await().catch(() => {});
+    const answered = () => w.sent.slice(1).map(({ data }) => data.id);
+    for (const id of [1, 2, 3]) w.say({ ...status, id });
+    mock.timers.tick(20);
+    assert.deepEqual(answered(), [3]);
+    w.say({ ...status, id: 4 });
+    mock.timers.tick(200);
+    w.say({ ...status, id: 5 });
+    mock.timers.tick(50);
+    assert.deepEqual(answered(), [3, 5]);
+    w.aborting.abort();
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 test("a signer says its standards, and that permissions hold nothing back", async () => {
   const w = new Opened();
   void w.await().catch(() => {});
@@ -209,13 +231,13 @@ const badParams = {
   "with a derivation origin that is none": [{ icrc95DerivationOrigin: "other.example" }, "malformed", /not an origin/],
 };
 for (const [what, [more, kind, why]] of Object.entries(badParams)) {
-  test(`a delegation ${what} is refused; the dapp hears why when the page is left`, async () => {
+  test(`a delegation ${what} is refused; the dapp hears why when it is told`, async () => {
     const w = new Opened();
     const waiting = w.await();
     w.say(delegation("d", more));
     await refused(waiting, kind, why);
     assert.equal(w.sent.length, 1);
-    w.leave();
+    await waiting.catch((e) => e.tell());
     const { error } = await w.answer("d");
     assert.equal(error.code, -32602);
     assert.match(error.message, why);

@@ -85,8 +85,8 @@ export interface SignInRequest {
 /**
  * Waits for the dapp that opened this page to ask for a sign-in, over the legacy protocol or ICRC-29, whichever it
  * speaks first: it must be heard within 10 seconds. Messages of other windows are ignored, and from the first on those of other
- * origins. Rejects with a ProtocolError and nothing else; a dapp whose request may not be granted is told when
- * the person, who can read why, leaves the page.
+ * origins. Rejects with a ProtocolError and nothing else; a dapp whose request may not be granted is told with the
+ * error's method, once the person has read why.
  */
 export function awaitRequest(o: { readonly settings: Settings; readonly signal: AbortSignal; readonly window?: Host }): Promise<SignInRequest> {
   const host = o.window ?? (window as Host);
