@@ -9,11 +9,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { root, skip } from "../../web/e2e/browser.mjs";
+import { launch, root, skip } from "../../web/e2e/browser.mjs";
 import { checkKeyboard } from "../../web/e2e/keyboard.mjs";
 import { Network } from "../../node/e2e/network.mjs";
 import { verifyWithCore } from "../loginpeer/core.mjs";
-import { Authenticator, launch, Person } from "./person.mjs";
+import { Authenticator, Person } from "./person.mjs";
 
 /** Starts the example and waits until it listens. */
 async function start(folder, provider, rootKey) {
