@@ -52,11 +52,11 @@ func (v *Verifier) checkCertificate(key *PublicKey, encoded []byte) (*certificat
 	}
 	issued, err := certificateTime(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
+		return nil, err
 	}
 	cert, err := v.certificates.Canister(encoded, key.Signer, issued)
 	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
+		return nil, err
 	}
 	return cert, checkSubnetType(cert)
 }
@@ -66,7 +66,11 @@ func certificateTime(encoded []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return cert.Time()
+	t, err := cert.Time()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("certificate: %w", err)
+	}
+	return t, nil
 }
 
 // checkSubnetType looks into the delegation of a certificate, which was verified
