@@ -32,7 +32,7 @@ async function grant(as: Session, account: bigint | undefined): Promise<void> {
   try {
     const { derivationOrigin, sessionKey, maxTimeToLive } = request;
     const granted = await door.backend.delegation(as, { origin: derivationOrigin, account, sessionKey, maxTimeToLive });
-    request.grant(granted, { method: as.method });
+    request.grant(granted, { method: as.method, attributes: (asked) => door.backend.attributes(as, derivationOrigin, account, asked) });
   } catch (error) {
     show("start");
     throw error;

@@ -3,7 +3,7 @@
 import { Actor, type ActorSubclass, AnonymousIdentity, HttpAgent, type Identity } from "@icp-sdk/core/agent";
 import { type Account, type IdentityInfo, type Metadata, type Method, type Opt, type Result, type Service, service } from "./interface.ts";
 import { Problem } from "./problem.ts";
-import type { Granted } from "./protocol/request.ts";
+import type { AttributesAsked, Granted, SignedAttributes } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
@@ -164,37 +164,46 @@ export class Backend {
     const account: Opt<bigint> = request.account === undefined ? [] : [request.account];
     const life: Opt<bigint> = request.maxTimeToLive === undefined ? [] : [request.maxTimeToLive];
     const prepared = ok(await actor.prepare_account_delegation(anchor, request.origin, account, request.sessionKey, life, []));
-    let wait = firstWaitMillis;
-    for (let left = signatureTries; left > 0; left--) {
-      const got = await actor.get_account_delegation(anchor, request.origin, account, request.sessionKey, prepared.expiration, []);
-      if ("Ok" in got) {
-        const { delegation, signature } = got.Ok;
-        const targets = delegation.targets[0];
-        return {
-          userKey: bytes(prepared.user_key),
-          delegations: [
-            {
-              delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration, ...(targets && { targets }) },
-              signature: bytes(signature),
-            },
-          ],
-        };
-      }
-      if (!("NoSuchDelegation" in got.Err)) ok(got);
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      wait *= 2;
-    }
-    throw new Problem("network", "The network signed your sign-in and did not hand the signature out in time. Try again.");
+    const signed = await whenSigned("NoSuchDelegation", () =>
+      actor.get_account_delegation(anchor, request.origin, account, request.sessionKey, prepared.expiration, []),
+    );
+    const targets = signed.delegation.targets[0];
+    const delegation = { pubkey: bytes(signed.delegation.pubkey), expiration: signed.delegation.expiration, ...(targets && { targets }) };
+    return { userKey: bytes(prepared.user_key), delegations: [{ delegation, signature: bytes(signed.signature) }] };
   }
+
+  /** Has the canister sign attributes for an origin; it says which it has. */
+  async attributes({ anchor, identity }: Session, origin: string, account: bigint | undefined, { keys, nonce }: AttributesAsked): Promise<SignedAttributes> {
+    const actor = this.#as(identity);
+    const subject = { identity_number: anchor, origin, account_number: (account === undefined ? [] : [account]) as Opt<bigint> };
+    const attributes = keys.map((key) => ({ key, value: [] as Opt<Uint8Array>, omit_scope: false }));
+    const { message } = ok(await actor.prepare_icrc3_attributes({ ...subject, unmapped_origin: [], attributes, nonce }));
+    const { signature } = await whenSigned("NoSuchSignature", () => actor.get_icrc3_attributes({ ...subject, message }));
+    return { data: bytes(message), signature: bytes(signature) };
+  }
+}
+
+/** Asks for a signature until the replica that answers has the state with it. */
+async function whenSigned<T>(missing: string, get: () => Promise<Result<T>>): Promise<T> {
+  let wait = firstWaitMillis;
+  for (let left = signatureTries; left > 0; left--) {
+    const got = await get();
+    if ("Ok" in got || !(missing in got.Err)) return ok(got);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    wait *= 2;
+  }
+  throw new Problem("network", "The network signed your sign-in and did not hand the signature out in time. Try again.");
 }
 
 /** The value of an answer; or throws what went wrong, in the words given for it or the canister's. */
 function ok<T>(result: Result<T>, words: Record<string, string> = {}): T {
   if ("Ok" in result) return result.Ok;
   const [kind, detail] = Object.entries(result.Err ?? {})[0] ?? ["", undefined];
-  const told = words[kind] ?? general[kind] ?? (typeof detail === "string" ? `The network refused this: ${detail}.` : "The network refused this.");
+  const told = words[kind] ?? general[kind] ?? (typeof detail === "string" ? `The network refused this: ${detail}.` : isProblems(detail) ? `The network refused this: ${detail.problems.join("; ")}.` : "The network refused this.");
   throw new Problem("refused", told, { cause: result.Err });
 }
+
+const isProblems = (detail: unknown): detail is { problems: string[] } => typeof detail === "object" && detail !== null && "problems" in detail;
 
 const general: Record<string, string> = {
   Unauthorized: "You are not signed in any more, or this passkey was removed from the identity. Sign in again.",

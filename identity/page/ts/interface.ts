@@ -41,6 +41,13 @@ export interface SignedDelegation {
   signature: Uint8Array;
 }
 
+/** Whose attributes, and for which origin. */
+interface AttributesOf {
+  identity_number: bigint;
+  origin: string;
+  account_number: Opt<bigint>;
+}
+
 /** An answer of the second version of the interface; what went wrong is a variant. */
 export type Result<T> = { Ok: T } | { Err: Record<string, unknown> };
 
@@ -68,6 +75,11 @@ export interface Service {
     Result<{ user_key: Uint8Array; expiration: bigint }>
   >;
   get_account_delegation: ActorMethod<[bigint, string, Opt<bigint>, Uint8Array, bigint, []], Result<SignedDelegation>>;
+  prepare_icrc3_attributes: ActorMethod<
+    [AttributesOf & { unmapped_origin: []; attributes: { key: string; value: Opt<Uint8Array>; omit_scope: boolean }[]; nonce: Uint8Array }],
+    Result<{ message: Uint8Array }>
+  >;
+  get_icrc3_attributes: ActorMethod<[AttributesOf & { message: Uint8Array }], Result<{ signature: Uint8Array }>>;
 }
 
 export const service: IDL.InterfaceFactory = ({ IDL }) => {
@@ -114,6 +126,11 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
     NotSelfAuthenticating: Id,
     PasskeyWithThisPublicKeyIsAlreadyUsed: Null,
   };
+  const attributesOf = { identity_number: Nat64, origin: Text, account_number: opt(Nat64) };
+  const Attribute = IDL.Record({ key: Text, value: opt(Blob), omit_scope: IDL.Bool });
+  const Problems = IDL.Record({ problems: IDL.Vec(Text) });
+  const NoAccount = IDL.Variant({ NoSuchOrigin: IDL.Record({ anchor_number: Nat64 }), NoSuchAccount: IDL.Record({ anchor_number: Nat64, origin: Text }) });
+  const attributeErrors = { ValidationError: Problems, AuthorizationError: Id, GetAccountError: NoAccount };
   const query = ["query"];
   return IDL.Service({
     identity_registration_start: IDL.Func([], [result(NextStep, { InvalidCaller: Null, RateLimitExceeded: Null, AlreadyInProgress: Null })]),
@@ -173,6 +190,15 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
     get_account_delegation: IDL.Func(
       [Nat64, Text, opt(Nat64), Blob, Nat64, opt(Permissions)],
       [result(Signed, delegationErrors)],
+      query,
+    ),
+    prepare_icrc3_attributes: IDL.Func(
+      [IDL.Record({ ...attributesOf, unmapped_origin: opt(Text), attributes: IDL.Vec(Attribute), nonce: Blob })],
+      [result(IDL.Record({ message: Blob }), { ...attributeErrors, AttributeMismatch: Problems })],
+    ),
+    get_icrc3_attributes: IDL.Func(
+      [IDL.Record({ ...attributesOf, message: Blob })],
+      [result(IDL.Record({ signature: Blob }), { ...attributeErrors, NoSuchSignature: Null })],
       query,
     ),
   });
