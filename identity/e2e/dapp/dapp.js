@@ -27,10 +27,12 @@ const ways = {
     ),
   // Attributes and the sign-in at once, as a dapp asks that wants to greet people by their names.
   attributes: async () => {
-    const attributes = client.requestAttributes({ keys: ["name"], nonce: new Uint8Array(32) }).then(
-      () => "given",
-      (e) => e.message,
-    );
+    const ask = (...keys) =>
+      client.requestAttributes({ keys, nonce: new Uint8Array(32).fill(7) }).then(
+        ({ data, signature }) => data.length > 0 && signature.length > 0,
+        (e) => e.message,
+      );
+    const attributes = Promise.all([ask(), ask("name")]);
     const identity = await client.signIn();
     window.attributes = await attributes;
     return identity;
