@@ -7,6 +7,7 @@ NODES    ?= 4
 SANDBOXES ?= 0
 SEEDS    ?= 2000
 CANISTER_SEEDS ?= 500
+GIB      ?= 10
 FIRST    ?= 1
 CHROMIUM ?= /usr/bin/chromium
 
@@ -14,7 +15,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench build worker extension sample example assets identity clean deps
+.PHONY: help run test check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample example assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,15 +93,22 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 	$(GO) test -c -o build/conformance ./node/conformance
 	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
-bench: build worker sample chromium peers ## the figures in the README, beside those of peers
+# An hour on two quiet cores, and twice that on busy ones; its parts can be run alone.
+bench: bench-replica bench-gateway bench-browser ## the figures in the README, beside those of peers
+
+bench-replica: build ## its part that needs neither peers nor a browser; GIB is the size of the largest state
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./lightclient/bls ./lightclient/certificate ./node/wasm ./node/live
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./node/state/heap
-	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib 10
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 30m ./node/state/store -store.gib $(GIB)
 	$(GO) test -run '^$$' -bench HeightWithRealSignatures -benchtime 30x ./node/sim
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 4 -clients 600
 	$(GO) run ./node/e2e/load -program $(BIN) -nodes 1 -clients 64
+
+bench-gateway: build sample peers ## its part beside nginx, and under load
 	$(GO) run ./gateway/bench
 	$(GO) run ./gateway/bench -load $(BIN) -sample $(SAMPLE)
+
+bench-browser: worker sample chromium ## its part in Chromium, and uploads
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,8 +53,6 @@ type nginx struct {
 	url string
 }
 
-const nginxPort = 18431
-
 const nginxConfig = `
 worker_processes auto;
 daemon off;
@@ -82,11 +81,13 @@ func startNginx(ctx context.Context, content []byte) (*nginx, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &nginx{dir: dir, url: fmt.Sprintf("http://127.0.0.1:%d", nginxPort)}
+	port, err := freePort()
+	n := &nginx{dir: dir, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	err = errors.Join(
+		err,
 		os.Chmod(dir, 0o755),
 		os.WriteFile(filepath.Join(dir, "small.png"), content, 0o644),
-		os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(fmt.Sprintf(nginxConfig, dir, nginxPort)), 0o644),
+		os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(fmt.Sprintf(nginxConfig, dir, port)), 0o644),
 	)
 	if err == nil {
 		n.cmd = exec.CommandContext(ctx, "nginx", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
@@ -97,6 +98,15 @@ func startNginx(ctx context.Context, content []byte) (*nginx, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return n, nil
+}
+
+// freePort is a port that nobody listens at, for a program that cannot choose one itself.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 func (n *nginx) stop() {
