@@ -45,7 +45,7 @@ describe("icp identity link web", { skip: missing, timeout: 600_000 }, () => {
   const phone = new Authenticator();
 
   before(async () => {
-    [network, site, browser, proxy, folder] = await Promise.all([Network.start("--ii"), Site.start(), launch(), startProxy(), mkdtemp(join(tmpdir(), "portico-cli-"))]);
+    [network, site, browser, proxy, folder] = await Promise.all([Network.start("--nodes", "1", "--ii"), Site.start(), launch(), startProxy(), mkdtemp(join(tmpdir(), "portico-cli-"))]);
     canister = await network.install(network.agent(new AnonymousIdentity()), motoko(counterSource));
     person = await Person.start(browser, network, site);
     await person.create("Ada", phone);

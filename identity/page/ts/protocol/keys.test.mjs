@@ -77,6 +77,12 @@ test("points that are compressed or not on their curve are refused", () => {
     refused(der(oid, [2 + (key.at(-1) & 1), ...key.subarray(at + 1, at + 33)]), /not an uncompressed point/);
     refused(der(oid, [4, ...new Uint8Array(64).fill(255)]), /not on the curve/);
   }
+  // The point of secp256k1 with x = 1, once with x written as it is and once with the field's order added.
+  const y1 = "4218f20ae6c646b363db68605822fb14264ca8d2587fdd6fbc750d587e76a7ee";
+  const secp256k1OID = sessionKey("ec", { namedCurve: "secp256k1" }).subarray(4, 20);
+  const point = (x) => der(secp256k1OID, [4, ...Buffer.from(x + y1, "hex")]);
+  checkSessionKey(point("1".padStart(64, "0")));
+  refused(point("fffffffefffffc30".padStart(64, "f")), /not on the curve/);
   refused(der(coseOID, cose([...p256.slice(0, 4), [-3, changed(y, 31, y[31] ^ 1)]])), /not on the curve/);
 });
 

@@ -297,7 +297,7 @@ test("at most eight requests wait, each with an id of its own, and at most a hun
 test("what has no id, an id of another type or a long one is not answered", async () => {
   const w = new Opened();
   void w.await().catch(() => {});
-  for (const id of [undefined, null, {}, true, "x".repeat(129)]) w.say({ jsonrpc: "2.0", id, method: "icrc29_status" });
+  for (const id of [undefined, null, {}, true, "x".repeat(129)]) w.say({ jsonrpc: "2.0", id, method: "icrc25_permissions" });
   w.say(status);
   await w.answer("s");
   assert.equal(w.sent.length, 2);
