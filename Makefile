@@ -15,13 +15,13 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample assets identity clean deps
+.PHONY: help run test check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample example assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: build worker sample ## a local network with a sample dapp, until Ctrl-C
-	$(BIN) up --sample $(SAMPLE)
+run: build worker sample identity ## a local network with Internet Identity and a sample dapp, until Ctrl-C
+	$(BIN) up --ii --sample $(SAMPLE)
 
 build: ## the program bin/portico
 	$(GO) build -o $(BIN) ./node
@@ -44,24 +44,32 @@ build/assets.wasm: FORCE
 	@mkdir -p build
 	$(GO) run ./node/cdk/canister-link -o $@ -did web/assets/assets.did ./web/assets
 
-identity: build/identity.wasm ## the identity canister
+identity: build/identity.wasm build/identity-archive.wasm.gz ## Internet Identity: its pages, its canister and the archive
 
-build/identity.wasm: FORCE
+build/identity.wasm: deps FORCE
 	@mkdir -p build
+	$(NODE) identity/page/build.mjs
 	$(GO) run ./node/cdk/canister-link -o $@ -did identity/canister/identity.did ./identity/canister
+
+build/identity-archive.wasm.gz: FORCE
+	@mkdir -p build
+	$(GO) run ./node/cdk/canister-link -o $@ -did identity/archive/archive.did ./identity/archive
 
 sample: deps assets worker ## the sample dapp
 	$(NODE) web/sample/build.mjs $(SAMPLE) build/assets.wasm $(WORKER)/package
 
+example: deps ## the page of a web server off the network that takes log-ins with Internet Identity
+	$(NODE) identity/example/build.mjs build/example
+
 FORCE:
 
-test: build worker sample chromium peers ## everything: packages, specification vectors, real clients, browser
+test: build worker sample identity example chromium peers ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
 
 .PHONY: screenshots
-screenshots: build worker chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
-	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs
+screenshots: build worker identity chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
+	$(NODE) --test --test-concurrency=1 web/e2e/pages.test.mjs node/e2e/dashboard.test.mjs identity/e2e/looks.test.mjs
 
 check: ## formatting, vet, staticcheck, house rules, short tests
 	@test -z "$$($(GO) tool -modfile=.ci/tools.mod gofumpt -l gateway identity lightclient node web | tee /dev/stderr)"
@@ -70,7 +78,7 @@ check: ## formatting, vet, staticcheck, house rules, short tests
 	$(GO) test -short ./...
 
 race: ## the tests of what runs concurrently, under the race detector
-	$(GO) test -race -short ./gateway/... ./node/live/... ./node/p2p/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient
+	$(GO) test -race -short ./gateway/... ./node/live/... ./node/p2p/... ./node/api/... ./node/execution/... ./node/ingress/... ./lightclient ./identity
 
 fuzz: ## every fuzz target for FUZZTIME
 	$(GO) run ./.ci/fuzz -time $(FUZZTIME)
@@ -105,6 +113,7 @@ bench-browser: worker sample chromium ## its part in Chromium, and uploads
 	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
 	$(NODE) web/sync/bench.mjs
+	$(NODE) identity/loginpeer/bench.mjs
 
 .PHONY: peers
 peers: ## curl, wrk and nginx, which ask the gateway and are measured beside it, from Debian, if they are missing

@@ -136,7 +136,7 @@ func TestCrossOriginRulesAreTheTables(t *testing.T) {
 		},
 		"GET " + web + "/":           {"Allow-Origin": "*", "Expose-Headers": expose, "Allow-Methods": ""},
 		"GET " + web + "/own":        {"Allow-Origin": "https://friend.example", "Expose-Headers": expose},
-		"GET " + web + "/exposes":    {"Allow-Origin": "*", "Expose-Headers": "x-own"},
+		"GET " + web + "/exposes":    {"Allow-Origin": "*", "Expose-Headers": "x-own|x-ic-canister-id"},
 		"OPTIONS " + web + "/own":    {"Allow-Origin": "https://friend.example", "Allow-Methods": "HEAD, GET, POST, PUT, DELETE, PATCH", "Max-Age": "7200"},
 		"OPTIONS " + web + "/allows": {"Allow-Origin": "*", "Allow-Methods": "GET", "Max-Age": "7200", "Allow-Headers": headers + ", x-oc-jwt, x-oc-api-key"},
 		"GET http://example.org/":    {"Allow-Origin": "*", "Expose-Headers": expose}, // a page elsewhere may read why
@@ -151,6 +151,36 @@ func TestCrossOriginRulesAreTheTables(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", request, name, got, value)
 			}
 		}
+	}
+}
+
+// An identity provider finds out which canister an origin stands for, and reads its list
+// of origins that may act for it, from a page that is neither's.
+func TestPagesElsewhereLearnWhichCanisterAnOriginIs(t *testing.T) {
+	const list = `{"alternativeOrigins":["https://shop.example"]}`
+	site, h := start(t, func(s *testsite.Site, c *Config) {
+		s.Pages["/exposes"] = testsite.Page{Headers: []asset.Header{{Name: "Access-Control-Expose-Headers", Value: "x-own"}}}
+		s.Pages["/.well-known/ii-alternative-origins"] = testsite.Page{Headers: []asset.Header{{Name: "content-type", Value: "application/json"}}, Body: []byte(list)}
+		c.Aliases = host.Fixed{"shop.example": s.Web(), "id.ai.localhost": s.Web()}
+	})
+	id := site.Web().String()
+	for _, origin := range []string{id + ".localhost", "shop.example", "id.ai.localhost:8000"} {
+		for _, path := range []string{"/", "/exposes", "/absent", "/.well-known/ii-alternative-origins"} {
+			r := ask(h, "HEAD http://"+origin+path, "Origin: https://id.ai")
+			exposed := strings.Join(r.Header.Values("Access-Control-Expose-Headers"), ", ")
+			if r.Header.Get("X-Ic-Canister-Id") != id || !strings.Contains(exposed, "x-ic-canister-id") || r.Header.Get("Access-Control-Allow-Origin") != "*" || text(t, r) != "" {
+				t.Errorf("HEAD %s%s: %s, %v", origin, path, r.Status, r.Header)
+			}
+		}
+	}
+	for _, bare := range []string{"localhost:8000", "127.0.0.1:8000"} {
+		r := ask(h, "GET http://"+bare+"/.well-known/ii-alternative-origins?canisterId="+id, "Origin: http://id.ai.localhost:8000")
+		if r.StatusCode != 200 || text(t, r) != list || r.Header.Get("Access-Control-Allow-Origin") != "*" || r.Header.Get("X-Ic-Canister-Id") != id {
+			t.Errorf("%s: %s, %v", bare, r.Status, r.Header)
+		}
+	}
+	if r := ask(h, "GET http://localhost/.well-known/ii-alternative-origins"); r.StatusCode != 400 {
+		t.Errorf("without a canister: %s", r.Status)
 	}
 }
 

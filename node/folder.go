@@ -23,6 +23,7 @@ import (
 //
 //	network/registry      the network's public records
 //	network/sample.json   where the sample dapp is
+//	network/operator.key  the key that may upgrade Internet Identity, where it is installed
 //	network/node-<i>/     one replica's own: its secrets, the records, its settings, its state
 //
 // It is made under another name and renamed when all of it is on disk: a network is there
@@ -35,10 +36,14 @@ const (
 	sampleFile    = "sample.json"
 )
 
-// A local network has one subnet, which hosts all canisters.
+// A local network has one subnet, which hosts all canisters. Its ids are the first of the
+// Internet Computer's, up to the last of the subnet that hosts the front end of Internet
+// Identity there. Those of the first subnet there, which has canisters that everybody
+// knows by their ids, are not given to anybody who asks for none.
 const (
 	firstCanister = 0
-	lastCanister  = 0x3f_ffff
+	firstGiven    = 0x10_0000
+	lastCanister  = 0x21f_ffff
 	// costNodes is the size of subnet that prices are made for.
 	costNodes = 13
 )
@@ -131,7 +136,7 @@ func (f folder) genesis(w wanted) (*registry.Records, []*addresses, error) {
 	var all []*addresses
 	g := live.Genesis{
 		UnitDelay: unitDelay, NotaryDelay: notaryDelay, IdleDelay: w.idleDelay, Interval: interval, Type: "application", Provisional: true,
-		FirstCanister: firstCanister, LastCanister: lastCanister, CostNodes: costNodes, Admins: inOrder(w.admins),
+		FirstCanister: firstCanister, LastCanister: lastCanister, FirstGiven: firstGiven, CostNodes: costNodes, Admins: inOrder(w.admins),
 	}
 	for range n {
 		a, err := reserveAddresses(registry.Node{})

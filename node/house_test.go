@@ -112,7 +112,7 @@ func importRules() []importRule {
 	edges := []string{"node/state/heap", "node/state/store", "node/consensus/pool", "node/p2p/transport", "node/wasm/sandbox"}
 	return []importRule{
 		{
-			below: []string{"lightclient"}, except: []string{"lightclient/candid/marshal"},
+			below: []string{"lightclient"}, except: []string{"lightclient/candid/marshal", "lightclient/signature"},
 			forbidden: []string{"net/http", "crypto/x509", "encoding/json", "encoding/gob", "reflect", "portico/node", "portico/gateway", "portico/web", "portico/identity"},
 			why:       "the light client is downloaded by browsers: it is small and knows only the protocol",
 		},
@@ -126,7 +126,7 @@ func importRules() []importRule {
 			why: "plain data depends on nothing but the protocol",
 		},
 		{
-			below: []string{"web/assets", "identity/canister", "node/canisters"}, except: []string{"node/canisters/test"},
+			below: []string{"web/assets", "identity/canister", "identity/archive", "identity/stable", "identity/history", "node/canisters"}, except: []string{"node/canisters/test"},
 			forbidden: []string{"net", "net/http", "portico/node/state", "portico/node/execution", "portico/node/wasm", "portico/node/live", "portico/gateway"},
 			why:       "canisters are written with the cdk and would run on any Internet Computer",
 		},

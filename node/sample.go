@@ -29,6 +29,8 @@ type sample struct {
 	record  string // file that remembers what was deployed
 	gateway string // base URL
 	rootKey []byte
+	// identity is the host of Internet Identity, which may be there or not.
+	identity string
 }
 
 // deployed says which canisters a sample lives in.
@@ -66,7 +68,7 @@ func deploySample(ctx context.Context, s sample) (d deployed, err error) {
 	frontend := p.install(filepath.Join(s.dir, "assets.wasm.gz"))
 	d = deployed{Frontend: frontend.String(), Backend: backend.String()}
 	p.upload(frontend, os.DirFS(filepath.Join(s.dir, "site")), map[string]string{
-		"backend": d.Backend, "rootKey": hex.EncodeToString(s.rootKey),
+		"backend": d.Backend, "rootKey": hex.EncodeToString(s.rootKey), "identity": s.identity,
 	})
 	if p.err != nil {
 		return d, p.err

@@ -44,6 +44,8 @@ type network struct {
 	sandboxes        uint
 	workerDir        string
 	sampleDir        string
+	identityFile     string
+	identityModule   []byte // of Internet Identity; nil if it is not wanted
 	domainFile       string
 	cacheMegabytes   uint
 	accessLog        bool
@@ -97,7 +99,8 @@ func (n *network) flags() *flag.FlagSet {
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
 	f.StringVar(&n.interfaceVersion, "interface-version", interfaceVersion, "`version` of the launcher interface that the calling tool speaks")
 	f.Var(&n.subnets, "subnet", "`kind` of a subnet that is wanted; all canisters live on one so far")
-	f.BoolVar(&n.ii, "ii", false, "wants Internet Identity, which is not there yet")
+	f.BoolVar(&n.ii, "ii", false, "install Internet Identity, or upgrade it; its pages are at id.ai.localhost")
+	f.StringVar(&n.identityFile, "ii-wasm", "", "`file` with the module of Internet Identity (default identity.wasm beside this program or in ../build)")
 	f.BoolVar(&n.nns, "nns", false, "wants the NNS canisters, which are not there yet")
 	f.UintVar(&n.delayMillis, "artificial-delay-ms", 0, "`milliseconds` between the blocks of a new network when nothing happens (default 1000)")
 	return f
@@ -110,12 +113,13 @@ func upCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	setLog(n.verbose)
-	for _, missing := range []struct {
-		wanted bool
-		what   string
-	}{{n.ii, "--ii: Internet Identity"}, {n.nns, "--nns: the NNS canisters"}} {
-		if missing.wanted {
-			fmt.Fprintf(os.Stderr, "portico: %s: not there yet, the network starts without\n", missing.what)
+	if n.nns {
+		fmt.Fprintln(os.Stderr, "portico: --nns: the NNS canisters: not there yet, the network starts without")
+	}
+	if n.ii {
+		var err error
+		if n.identityModule, err = findIdentity(n.identityFile); err != nil {
+			return fmt.Errorf("--ii: %w", err)
 		}
 	}
 	return n.up(ctx)
@@ -241,6 +245,9 @@ func (n *network) prepare() (*replicas, error) {
 		return nil, err
 	}
 	key, err := rootKey(records)
+	if err == nil && n.identityModule != nil {
+		err = checkIdentity(records, f.path)
+	}
 	if err != nil {
 		return nil, errors.Join(err, release(all))
 	}
@@ -333,6 +340,9 @@ func (n *network) aliases() host.Aliases {
 	if n.domainFile != "" {
 		all = append(all, &host.File{Path: n.domainFile, Log: slog.Default()})
 	}
+	if n.identityModule != nil {
+		all = append(all, identityAliases(n.domains))
+	}
 	return all
 }
 
@@ -375,16 +385,26 @@ func (n *network) announce(ctx context.Context, address *net.TCPAddr, r *replica
 	if ctx.Err() != nil {
 		return nil
 	}
-	url := "http://" + net.JoinHostPort(n.domains[0], strconv.Itoa(address.Port))
-	fmt.Printf("The network answers at %s\n%s", url, r.lines(n.verbose))
+	at := func(name string) string {
+		return "http://" + net.JoinHostPort(name+n.domains[0], strconv.Itoa(address.Port))
+	}
+	fmt.Printf("The network answers at %s\n%s", at(""), r.lines(n.verbose))
+	if n.identityModule != nil {
+		i := identity{module: n.identityModule, operator: filepath.Join(n.folder().path, operatorFile), gateway: "http://" + address.String(), rootKey: r.rootKey}
+		if err := i.deploy(ctx); err != nil {
+			return fmt.Errorf("installing Internet Identity: %w", err)
+		}
+		fmt.Printf("Internet Identity is at %s\n", at(identityName+"."))
+	}
 	if n.sampleDir != "" {
 		s, err := deploySample(ctx, sample{
 			dir: n.sampleDir, record: filepath.Join(n.folder().path, sampleFile), gateway: "http://" + address.String(), rootKey: r.rootKey,
+			identity: identityName + "." + n.domains[0],
 		})
 		if err != nil {
 			return fmt.Errorf("the sample dapp: %w", err)
 		}
-		fmt.Printf("The sample dapp is at   http://%s\n", net.JoinHostPort(s.Frontend+"."+n.domains[0], strconv.Itoa(address.Port)))
+		fmt.Printf("The sample dapp is at   %s\n", at(s.Frontend+"."))
 	}
 	fmt.Println("Press Ctrl-C to stop. State is kept in", n.stateDir)
 	if n.statusDir == "" {

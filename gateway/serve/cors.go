@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"portico/lightclient"
@@ -54,6 +55,12 @@ var (
 	exposed     = []string{corsExpose}
 )
 
+// exposedName is the one header that pages elsewhere can read whatever a canister exposes:
+// identity providers learn from it which canister a custom domain stands for, to find
+// out who may act for that domain (Internet Identity specification, "Alternative Frontend
+// Origins"). It is the gateway's word, so the canister has nothing to hide there.
+const exposedName = "x-ic-canister-id"
+
 // completeCORS adds the rules that an answer does not have. Where a canister has its
 // own, these stand, each by itself.
 func (x *exchange) completeCORS(h http.Header) {
@@ -67,8 +74,11 @@ func (x *exchange) completeCORS(h http.Header) {
 		defaults(h, "Vary", corsVary)
 		return
 	}
-	if len(h["Access-Control-Expose-Headers"]) == 0 {
+	switch own := h["Access-Control-Expose-Headers"]; {
+	case len(own) == 0:
 		h["Access-Control-Expose-Headers"] = exposed
+	case x.target.Named:
+		h["Access-Control-Expose-Headers"] = append(slices.Clone(own), exposedName)
 	}
 }
 

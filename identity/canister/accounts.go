@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -17,7 +18,7 @@ type accountsHere struct {
 	Default  *uint64         `candid:"default"` // nil: the primary one
 
 	chain uint32
-	key   name
+	key   stable.Name
 }
 
 type storedAccount struct {
@@ -40,12 +41,12 @@ var (
 // accountsAt reads an anchor's accounts at an origin as frontend returns it.
 func (s *store) accountsAt(number uint64, origin string) (*accountsHere, error) {
 	h := &accountsHere{Origin: origin}
-	h.key = s.index.name(accountsName, binary.BigEndian.AppendUint64(nil, number), []byte(origin))
-	chain, found, err := s.index.get(h.key)
+	h.key = s.index.Name(accountsName, binary.BigEndian.AppendUint64(nil, number), []byte(origin))
+	chain, found, err := s.index.Get(h.key)
 	if err != nil || !found {
 		return h, err
 	}
-	b, err := s.blocks.get(uint32(chain))
+	b, err := s.blocks.Get(uint32(chain))
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +63,12 @@ func (s *store) keepAccounts(h *accountsHere) error {
 	if err != nil {
 		return err
 	}
-	chain, err := s.blocks.put(h.chain, b)
+	chain, err := s.blocks.Put(h.chain, b)
 	if err != nil || chain == h.chain {
 		return err
 	}
 	h.chain = chain
-	return s.index.put(h.key, uint64(chain))
+	return s.index.Put(h.key, uint64(chain))
 }
 
 // find is the stored account with a number, or the one that is the primary one if

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"portico/identity/history"
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -79,20 +81,21 @@ func (a *anchor) add(d device) error {
 	return a.check()
 }
 
-// change replaces what is known of a device, which keeps its key.
-func (a *anchor) change(caller principal.ID, pubkey []byte, d device) error {
+// change replaces what is known of a device, which keeps its key, and tells what that was.
+func (a *anchor) change(caller principal.ID, pubkey []byte, d device) (before device, err error) {
 	i, err := a.mutable(caller, pubkey)
 	if err != nil {
-		return err
+		return device{}, err
 	}
 	if !bytes.Equal(pubkey, d.PubKey) {
-		return errors.New("a device's key cannot be updated, replace the device")
+		return device{}, errors.New("a device's key cannot be updated, replace the device")
 	}
 	if err := d.check(); err != nil {
-		return err
+		return device{}, err
 	}
+	before = a.Devices[i].plain()
 	a.Devices[i] = d.used(a.Devices[i].LastUsage)
-	return a.check()
+	return before, a.check()
 }
 
 // replace puts a device in the place of another.
@@ -195,8 +198,8 @@ func (d *device) check() error {
 	switch {
 	case len(d.Alias) > maxAlias:
 		return fmt.Errorf("an alias has at most %d bytes, not %d", maxAlias, len(d.Alias))
-	case d.CredentialID != nil && len(*d.CredentialID) > maxCredentialID:
-		return fmt.Errorf("a credential id has at most %d bytes, not %d", maxCredentialID, len(*d.CredentialID))
+	case d.CredentialID != nil && (len(*d.CredentialID) == 0 || len(*d.CredentialID) > maxCredentialID):
+		return fmt.Errorf("a credential id has at least one byte and at most %d, not %d", maxCredentialID, len(*d.CredentialID))
 	case d.Origin != nil && len(*d.Origin) > maxDeviceOrigin:
 		return fmt.Errorf("a device's origin has at most %d bytes, not %d", maxDeviceOrigin, len(*d.Origin))
 	case d.AAGUID != nil && len(*d.AAGUID) != aaguidBytes:
@@ -233,7 +236,7 @@ func (s *store) anchor(number uint64) (*anchor, error) {
 	}
 	off := (number - lo) * slotBytes
 	var size [2]byte
-	if err := s.regions.read(anchorRegion, off, size[:]); err != nil {
+	if err := s.regions.Read(anchorRegion, off, size[:]); err != nil {
 		return nil, err
 	}
 	n := binary.LittleEndian.Uint16(size[:])
@@ -241,7 +244,7 @@ func (s *store) anchor(number uint64) (*anchor, error) {
 		return nil, fmt.Errorf("the record of anchor %d says it has %d bytes", number, n)
 	}
 	b := make([]byte, n)
-	if err := s.regions.read(anchorRegion, off+2, b); err != nil {
+	if err := s.regions.Read(anchorRegion, off+2, b); err != nil {
 		return nil, err
 	}
 	a := &anchor{}
@@ -272,31 +275,31 @@ func (s *store) keep(a *anchor) error {
 	}
 	gone, come := s.namesOf(a.before, a.Devices), s.namesOf(a.Devices, a.before)
 	for _, k := range come {
-		if _, taken, err := s.index.get(k); err != nil {
+		if _, taken, err := s.index.Get(k); err != nil {
 			return err
 		} else if taken {
 			return errTaken
 		}
 	}
 	for _, k := range gone {
-		if err := s.index.delete(k); err != nil {
+		if err := s.index.Delete(k); err != nil {
 			return err
 		}
 	}
 	for _, k := range come {
-		if err := s.index.put(k, a.number); err != nil {
+		if err := s.index.Put(k, a.number); err != nil {
 			return err
 		}
 	}
 	a.before = append([]usedDevice(nil), a.Devices...)
 	lo, _ := s.numbers()
 	record := binary.LittleEndian.AppendUint16(make([]byte, 0, 2+len(b)), uint16(len(b)))
-	return s.regions.write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...))
+	return s.regions.Write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...))
 }
 
 // namesOf are the names in the index of some devices that other devices do not have.
-func (s *store) namesOf(devices, without []usedDevice) []name {
-	var out []name
+func (s *store) namesOf(devices, without []usedDevice) []stable.Name {
+	var out []stable.Name
 	for _, d := range devices {
 		sameKey, sameCredential := false, d.CredentialID == nil
 		for _, o := range without {
@@ -304,26 +307,27 @@ func (s *store) namesOf(devices, without []usedDevice) []name {
 			sameCredential = sameCredential || o.CredentialID != nil && bytes.Equal(*d.CredentialID, *o.CredentialID)
 		}
 		if !sameKey {
-			out = append(out, s.index.name(principalName, principal.SelfAuthenticating(d.PubKey).Bytes()))
+			out = append(out, s.index.Name(principalName, principal.SelfAuthenticating(d.PubKey).Bytes()))
 		}
 		if !sameCredential {
-			out = append(out, s.index.name(credentialName, *d.CredentialID))
+			out = append(out, s.index.Name(credentialName, *d.CredentialID))
 		}
 	}
 	return out
 }
 
 // register makes a new anchor with one device. The numbers are consecutive.
-func (s *store) register(d device, named *string, now uint64) (*anchor, error) {
+func (s *store) register(caller principal.ID, d device, named *string, now uint64) (*anchor, error) {
 	lo, hi := s.numbers()
 	if lo+s.anchors >= hi {
-		return nil, errFull
+		return nil, stable.ErrFull
 	}
 	a := &anchor{number: lo + s.anchors, Name: named, CreatedAt: &now}
 	if err := a.add(d); err != nil {
 		return nil, err
 	}
-	if err := s.keep(a); err != nil {
+	op := history.Operation{Register: &history.Registered{Device: d.history()}}
+	if err := s.commit(a, caller, op, now); err != nil {
 		return nil, err
 	}
 	s.anchors++

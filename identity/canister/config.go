@@ -1,10 +1,11 @@
 package main
 
 import (
-	"encoding/binary"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
+	"portico/identity/stable"
 	"portico/lightclient/candid/marshal"
 	"portico/lightclient/principal"
 )
@@ -106,10 +107,12 @@ const (
 	defaultTokenTime   = 10 * second
 	defaultTokens      = 20_000
 	defaultMaxUnsolved = 500
+	maxUnsolved        = 10_000
+	maxSampling        = 366 * 24 * 60 * 60 // seconds
 	maxOrigins         = 100
 	maxOriginBytes     = 255
 	// maxAnchors leaves room for the index and the accounts.
-	maxAnchors = maxChunks * (chunkBytes / slotBytes) * 3 / 4
+	maxAnchors = stable.MaxChunks * (stable.ChunkBytes / slotBytes) * 3 / 4
 )
 
 func defaultConfig() initArgs {
@@ -124,6 +127,23 @@ func defaultConfig() initArgs {
 
 // numbers is the range of anchor numbers.
 func (s *store) numbers() (lo, hi uint64) { return s.config.Range.From, s.config.Range.To }
+
+// backend is the canister that has the identities: this one, unless it is to serve the
+// pages of another one alone.
+func (s *store) backend() principal.ID {
+	if b := s.config.BackendCanister; b != nil {
+		return *b
+	}
+	return s.self
+}
+
+// elsewhere is the refusal of a canister that serves nothing but pages.
+func (s *store) elsewhere() error {
+	if b := s.backend(); b != s.self {
+		return fmt.Errorf("this canister only serves pages: the identities are at %s", b)
+	}
+	return nil
+}
 
 // configure takes over what is set in args and stores the whole.
 func (s *store) configure(args *initArgs) error {
@@ -143,15 +163,16 @@ func (s *store) configure(args *initArgs) error {
 	take(&c.DummyAuth, args.DummyAuth)
 	take(&c.BackendCanister, args.BackendCanister)
 	take(&c.BackendOrigin, args.BackendOrigin)
-	b, err := marshal.Encode(s.config)
+	return s.storeConfig()
+}
+
+// storeConfig stores the configuration and what is known of the archive.
+func (s *store) storeConfig() error {
+	b, err := marshal.Encode(s.config, &s.archive)
 	if err != nil {
 		return err
 	}
-	if len(b) > maxConfig {
-		return fmt.Errorf("the configuration has %d bytes, at most %d fit", len(b), maxConfig)
-	}
-	_, err = s.regions.mem.WriteAt(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...), configAt)
-	return err
+	return s.regions.SetConfig(b)
 }
 
 func take[T any](field **T, v *T) {
@@ -172,8 +193,25 @@ func (s *store) checkConfig(args *initArgs) error {
 	if l := args.RateLimit; l != nil && l.TimePerToken == 0 {
 		return errors.New("the rate limit's time per token is zero")
 	}
-	if c := args.Captcha; c != nil && (c.Trigger.Static == nil || !c.Trigger.Static.Disabled) {
-		return errors.New("captchas are not built: configure Static CaptchaDisabled")
+	if a := args.Archive; a != nil {
+		switch {
+		case len(a.ModuleHash) != sha256.Size:
+			return fmt.Errorf("the archive's module hash has %d bytes, not %d", len(a.ModuleHash), sha256.Size)
+		case a.BufferLimit == 0 || a.BufferLimit > maxBuffered:
+			return fmt.Errorf("the archive's buffer limit is %d, not from 1 to %d", a.BufferLimit, maxBuffered)
+		case a.FetchLimit == 0:
+			return errors.New("the archive's fetch limit is zero")
+		case a.Interval < second:
+			return errors.New("the archive's polling interval is below a second")
+		}
+	}
+	if c := args.Captcha; c != nil && c.MaxUnsolved > maxUnsolved {
+		return fmt.Errorf("at most %d captchas may be unsolved, not %d", maxUnsolved, c.MaxUnsolved)
+	}
+	if c := args.Captcha; c != nil && c.Trigger.Dynamic != nil {
+		if d := c.Trigger.Dynamic; d.Current == 0 || d.Reference < d.Current || d.Reference > maxSampling {
+			return fmt.Errorf("captchas compare the last %d seconds with the last %d: want a time and a longer one, of %d at most", d.Current, d.Reference, maxSampling)
+		}
 	}
 	if args.OpenID != nil && len(*args.OpenID) > 0 {
 		return errors.New("log-in with OpenID is not built: leave openid_configs away")
@@ -195,20 +233,16 @@ func (s *store) checkConfig(args *initArgs) error {
 }
 
 func (s *store) loadConfig() error {
-	var size [4]byte
-	if _, err := s.regions.mem.ReadAt(size[:], configAt); err != nil {
+	b, err := s.regions.Config()
+	if err != nil {
+		return err
+	}
+	var kept *archive
+	if err := marshal.Decode(b, &s.config, &kept); err != nil {
 		return fmt.Errorf("the configuration: %w", err)
 	}
-	n := binary.LittleEndian.Uint32(size[:])
-	if n > maxConfig {
-		return fmt.Errorf("the configuration says it has %d bytes", n)
-	}
-	b := make([]byte, n)
-	if _, err := s.regions.mem.ReadAt(b, configAt+4); err != nil {
-		return fmt.Errorf("the configuration: %w", err)
-	}
-	if err := marshal.Decode(b, &s.config); err != nil {
-		return fmt.Errorf("the configuration: %w", err)
+	if kept != nil {
+		s.archive = *kept
 	}
 	if s.config.Range == nil || s.config.RateLimit == nil || s.config.Captcha == nil || s.config.CreationCost == nil || s.config.RelatedOrigins == nil {
 		return errors.New("the configuration is incomplete")
@@ -219,6 +253,6 @@ func (s *store) loadConfig() error {
 func (s *store) stats() stats {
 	return stats{
 		Registered: s.anchors, Layout: formatVersion, Range: *s.config.Range, CreationCost: *s.config.CreationCost,
-		Archive: archiveInfo{Config: s.config.Archive},
+		Archive: archiveInfo{Canister: s.archive.Canister, Config: s.config.Archive},
 	}
 }

@@ -198,8 +198,9 @@ func (s *store) tree() *hashtree.Fork {
 // root is the hash of tree.
 func (s *store) root() [32]byte { return s.tree().Hash() }
 
-// signatureOf is the canister's signature of a message, CBOR, or nil if there is none
-// or it expired.
+// signatureOf is the canister's signature of a message, CBOR, or nil if there is none.
+// One that expired is there until the next ones have it removed: what it says is as true
+// as it was.
 func (s *store) signatureOf(seed [32]byte, message, certificate []byte) []byte {
 	a, b := plainHash(seed[:]), plainHash(message)
 	if _, status := hashtree.Lookup(s.signatures.tree, a[:], b[:]); status != hashtree.Found || certificate == nil {

@@ -11,22 +11,51 @@ import (
 	"portico/lightclient/principal"
 )
 
-// The seeds are SHA-256 of what the specification says, computed apart from this code
-// by Python's hashlib, for the salt of 32 bytes 1, 2, …, 32.
-func TestSeedsAreAsSpecified(t *testing.T) {
+// The seeds and principals are those of the specification's formulas, computed apart from
+// this code by Python's hashlib, zlib and base64, for the salt of 32 bytes 1, 2, …, 32.
+func TestSeedsAndPrincipalsAreAsSpecified(t *testing.T) {
 	s := newStore(nil, principal.MustParse("rdmx6-jaaaa-aaaaa-aaadq-cai"))
 	for i := range s.salt {
 		s.salt[i] = byte(i + 1)
 	}
 	for _, x := range []struct {
-		number       uint64
-		account      bool
-		origin, seed string
+		number          uint64
+		account         bool
+		origin          string
+		seed, principal string
 	}{
-		{number: 10000, origin: "https://nice-name.com", seed: "c54bacdf2bd51e18df418a8ce0745617886a5b2b7b189c9af09cbf89bbae2dfa"},
-		{number: 10001, origin: "https://nice-name.com", seed: "cea6368fdc608158cb93a7733244fa5ec661c42f9be43580ed8a54fd2a1995ac"},
-		{number: 10000, origin: "https://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io", seed: "ab363c5c3f3e038e291627295cf7c4655df3b396725dc16682d0b03321166f88"},
-		{number: 7, account: true, origin: "https://nice-name.com", seed: "c2a066871a0806f0f6cfe9ca4d01e3857cb0a11a9f5edf9ef2f92a30244d53ee"},
+		{
+			number: 10000, origin: "https://nice-name.com",
+			seed: "c54bacdf2bd51e18df418a8ce0745617886a5b2b7b189c9af09cbf89bbae2dfa", principal: "kast4-xljft-6jbnj-i7ctf-ngitt-eb2sr-siv5h-4e6oj-3utkp-hpcc2-3qe",
+		},
+		{
+			number: 10001, origin: "https://nice-name.com",
+			seed: "cea6368fdc608158cb93a7733244fa5ec661c42f9be43580ed8a54fd2a1995ac", principal: "thyp3-hb3c2-hgofr-7btx3-n2t3b-ih7ln-4fbww-u7ppk-jbimk-urgye-yae",
+		},
+		{
+			number: 10000, origin: "http://nice-name.com",
+			seed: "cfcb59cc119b12950a6be2a14e5ca6a32dd42535510be672243a8125bd71df57", principal: "jqoeo-wg2g2-qayve-regpf-tc3jq-m5rzk-hvtho-fmdji-4yx6v-ky755-bae",
+		},
+		{
+			number: 10000, origin: "https://nice-name.com:8443",
+			seed: "bfeb4520daa882f1c1a76c9a9d04dacc6e50f1cc962aff8adb854676af1bd9b9", principal: "l5ejk-lxmwp-lfijm-oj42l-jfevz-sq5ev-fyyq3-5pvyf-nyfc7-t7glw-xae",
+		},
+		{ // that of ic0.app
+			number: 10000, origin: "https://ryjl3-tyaaa-aaaaa-aaaba-cai.icp0.io",
+			seed: "ab363c5c3f3e038e291627295cf7c4655df3b396725dc16682d0b03321166f88", principal: "aikq5-pz34n-qh4ws-bkw72-eswgm-jcioh-qrbnb-7nrii-6kue6-vzdby-eae",
+		},
+		{ // of 255 bytes
+			number: 2999999, origin: "https://x." + strings.Repeat("a", 242) + ".de",
+			seed: "a7d13acfc1ea048fa4c83b507608cbd79761d7447261b5a9af70aa7b27ecd04c", principal: "ix5bi-ksqrb-bwox3-ghzqd-jak6x-htfck-6jbfn-4lxqo-6bnme-th3ck-mae",
+		},
+		{
+			number: 7, account: true, origin: "https://nice-name.com",
+			seed: "c2a066871a0806f0f6cfe9ca4d01e3857cb0a11a9f5edf9ef2f92a30244d53ee", principal: "j7ioh-kqtnk-p3oj2-r3dzw-f4fam-fdaxs-vazhl-4ieij-wtxnq-kaz6b-gae",
+		},
+		{
+			number: 8, account: true, origin: "https://nice-name.com",
+			seed: "7f68e4c039c8699585d24ee6fcbee6ccdeeda14ef58b36c260185dc3eca5bd0d", principal: "fekzx-rbinu-bnczc-dts3p-xzfui-kkscb-lwyjs-2px3n-gevbu-y6qie-xqe",
+		},
 	} {
 		origin, err := frontend(x.origin)
 		if err != nil {
@@ -37,13 +66,13 @@ func TestSeedsAreAsSpecified(t *testing.T) {
 			got = s.accountSeed(x.number, origin)
 		}
 		if hex.EncodeToString(got[:]) != x.seed {
-			t.Errorf("%d at %s: %x, want %s", x.number, x.origin, got, x.seed)
+			t.Errorf("%d at %s: the seed is %x, want %s", x.number, x.origin, got, x.seed)
+		}
+		if id := principal.SelfAuthenticating(s.userKey(got)).String(); id != x.principal {
+			t.Errorf("%d at %s: the principal is %s, want %s", x.number, x.origin, id, x.principal)
 		}
 	}
 	key := s.userKey(s.anchorSeed(10000, "https://nice-name.com"))
-	if id := principal.SelfAuthenticating(key).String(); id != "kast4-xljft-6jbnj-i7ctf-ngitt-eb2sr-siv5h-4e6oj-3utkp-hpcc2-3qe" {
-		t.Errorf("the principal is %s", id)
-	}
 	if want := "303c300c060a2b0601040183b8430102032c000a00000000000000070101"; !strings.HasPrefix(hex.EncodeToString(key), want) {
 		t.Errorf("the public key is %x, want %s and the seed", key, want)
 	}

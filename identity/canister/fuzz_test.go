@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"portico/node/crypto/usersig"
+	sigs "portico/lightclient/signature"
 )
 
 // Keys come from anybody. One that is accepted is DER in its one form, and what the
@@ -17,7 +17,7 @@ func FuzzCheckKey(f *testing.F) {
 	f.Add([]byte{0x30, 0x82, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		err := checkKey(b)
-		if key, why := usersig.ParseKey(b); why == nil && err != nil && key.Scheme != usersig.WebAuthn {
+		if key, why := sigs.ParseKey(b); why == nil && err != nil && key.Scheme != sigs.WebAuthn {
 			t.Errorf("%x is refused: %v", b, err)
 		}
 		if err != nil {

@@ -58,7 +58,11 @@ func ready(m *cdk.Message) error {
 	if err := state.configure(args); err != nil {
 		return err
 	}
-	if err := state.site.build(*state.config.RelatedOrigins); err != nil {
+	pages, err := newPages(cdk.RootKey(), state.backend())
+	if err != nil {
+		return err
+	}
+	if err := state.site.build(*state.config.RelatedOrigins, pages); err != nil {
 		return err
 	}
 	certify()
@@ -83,6 +87,7 @@ func warm() error {
 		{httpRequest{}},
 		{httpResponse{}},
 		{accountsHere{}},
+		{failed[icrc3Signature](getIcrc3Error{None: true})},
 		{failed[[]accountInfo](identityInfoError{Internal: new(string)})},
 	} {
 		var err error
@@ -112,15 +117,23 @@ func now() uint64 { return uint64(cdk.Time()) }
 // query serves a query method: the arguments are decoded into args, then answer answers.
 func query(answer func(caller principal.ID) (any, error), args ...any) {
 	cdk.Query(func(m *cdk.Message) error {
-		if err := m.Args(args...); err != nil {
+		if err := state.elsewhere(); err != nil {
 			return err
 		}
-		v, err := answer(m.Caller())
-		if err != nil {
-			return err
-		}
-		return m.Reply(v)
+		return serve(m, answer, args...)
 	})
+}
+
+// serve decodes the arguments of a query and replies with what answer says.
+func serve(m *cdk.Message, answer func(caller principal.ID) (any, error), args ...any) error {
+	if err := m.Args(args...); err != nil {
+		return err
+	}
+	v, err := answer(m.Caller())
+	if err != nil {
+		return err
+	}
+	return m.Reply(v)
 }
 
 // several is an answer of more than one value.
@@ -130,6 +143,9 @@ type several []any
 // what was done until then must not stay.
 func update(do func(m *cdk.Message) (any, error), args ...any) {
 	cdk.Update(func(m *cdk.Message) error {
+		if err := state.elsewhere(); err != nil {
+			return err
+		}
 		if err := m.Args(args...); err != nil {
 			return err
 		}

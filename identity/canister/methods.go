@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"portico/identity/history"
 	"portico/lightclient/principal"
 	"portico/node/cdk"
 )
@@ -11,7 +12,7 @@ import (
 
 //go:wasmexport canister_update_create_challenge
 func createChallenge() {
-	update(func(*cdk.Message) (any, error) { return state.challenge(now()) })
+	update(func(m *cdk.Message) (any, error) { return state.challenge(seedBy(m), now()) })
 }
 
 //go:wasmexport canister_update_register
@@ -26,16 +27,17 @@ func register() {
 
 // changeAnchor serves a method that changes the anchor number for a caller who has one
 // of its keys, and answers nothing.
-func changeAnchor(number *uint64, do func(a *anchor, caller principal.ID) error, args ...any) {
+func changeAnchor(number *uint64, do func(a *anchor, caller principal.ID) (history.Operation, error), args ...any) {
 	update(func(m *cdk.Message) (any, error) {
 		a, err := state.open(m.Caller(), *number, now())
 		if err != nil {
 			return nil, err
 		}
-		if err := do(a, m.Caller()); err != nil {
+		op, err := do(a, m.Caller())
+		if err != nil {
 			return nil, err
 		}
-		return nil, state.keep(a)
+		return nil, state.commit(a, m.Caller(), op, now())
 	}, append([]any{number}, args...)...)
 }
 
@@ -43,7 +45,7 @@ func changeAnchor(number *uint64, do func(a *anchor, caller principal.ID) error,
 func add() {
 	var number uint64
 	var d device
-	changeAnchor(&number, func(a *anchor, _ principal.ID) error { return a.add(d) }, &d)
+	changeAnchor(&number, func(a *anchor, _ principal.ID) (history.Operation, error) { return addedDevice(d), a.add(d) }, &d)
 }
 
 //go:wasmexport canister_update_update
@@ -51,7 +53,10 @@ func updateDevice() {
 	var number uint64
 	var key []byte
 	var d device
-	changeAnchor(&number, func(a *anchor, caller principal.ID) error { return a.change(caller, key, d) }, &key, &d)
+	changeAnchor(&number, func(a *anchor, caller principal.ID) (history.Operation, error) {
+		before, err := a.change(caller, key, d)
+		return updatedDevice(before, d), err
+	}, &key, &d)
 }
 
 //go:wasmexport canister_update_replace
@@ -59,14 +64,18 @@ func replace() {
 	var number uint64
 	var key []byte
 	var d device
-	changeAnchor(&number, func(a *anchor, caller principal.ID) error { return a.replace(caller, key, d) }, &key, &d)
+	changeAnchor(&number, func(a *anchor, caller principal.ID) (history.Operation, error) {
+		return replacedDevice(key, d), a.replace(caller, key, d)
+	}, &key, &d)
 }
 
 //go:wasmexport canister_update_remove
 func remove() {
 	var number uint64
 	var key []byte
-	changeAnchor(&number, func(a *anchor, caller principal.ID) error { return a.remove(caller, key) }, &key)
+	changeAnchor(&number, func(a *anchor, caller principal.ID) (history.Operation, error) {
+		return removedDevice(key), a.remove(caller, key)
+	}, &key)
 }
 
 //go:wasmexport canister_query_lookup
@@ -177,7 +186,10 @@ func addTentative() {
 	var number uint64
 	var d device
 	update(func(m *cdk.Message) (any, error) {
-		random, err := randomness(m)
+		random, err := state.codeFor(m, number)
+		if errors.Is(err, errModeOff) {
+			return addTentativeResponse{ModeOff: true}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +274,7 @@ func getDelegation() {
 func lookupDeviceKey() {
 	var id []byte
 	query(func(principal.ID) (any, error) {
-		number, found, err := state.index.get(state.index.name(credentialName, id))
+		number, found, err := state.index.Get(state.index.Name(credentialName, id))
 		if err != nil || !found {
 			return (*keyWithAnchor)(nil), err
 		}
@@ -282,7 +294,7 @@ func lookupDeviceKey() {
 //go:wasmexport canister_update_lookup_caller_identity_by_recovery_phrase
 func lookupByPhrase() {
 	update(func(m *cdk.Message) (any, error) {
-		number, found, err := state.index.get(state.index.name(principalName, m.Caller().Bytes()))
+		number, found, err := state.index.Get(state.index.Name(principalName, m.Caller().Bytes()))
 		if err != nil || !found {
 			return (*uint64)(nil), err
 		}
@@ -325,5 +337,7 @@ func whoAmI() {
 //go:wasmexport canister_query_http_request
 func httpGet() {
 	var req httpRequest
-	query(func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	cdk.Query(func(m *cdk.Message) error {
+		return serve(m, func(principal.ID) (any, error) { return state.http(&req, dataCertificate()), nil }, &req)
+	})
 }

@@ -29,9 +29,11 @@ type pairings struct {
 }
 
 const (
-	pairingLife    = 15 * minute
-	maxPairings    = 10_000
-	pairingTries   = 3
+	pairingLife = 15 * minute
+	maxPairings = 10_000
+	// pairingTries is how many wrong codes end a registration (Internet Identity
+	// specification, "The verify_tentative_device method").
+	pairingTries   = 5
 	pairingIDRunes = 5
 )
 
@@ -110,7 +112,7 @@ func (p *pairings) announce(number uint64, d *device, session *principal.ID, ran
 	return x, nil
 }
 
-// confirm checks a code. Three wrong ones end the registration mode.
+// confirm checks a code. As many wrong ones as there are tries end the registration mode.
 func (p *pairings) confirm(number uint64, code string, now uint64) (*pairing, error) {
 	x := p.get(number, now)
 	switch {
@@ -138,7 +140,7 @@ func (p *pairings) lookUp(id string, now uint64) *uint64 {
 	return &number
 }
 
-// session is the anchor's pairing whose session is confirmed and the caller.
+// ofSession is the anchor's pairing whose session is confirmed and the caller, or nil.
 func (p *pairings) ofSession(number uint64, caller principal.ID, now uint64) *pairing {
 	x := p.open[number]
 	if x == nil || now >= x.expires || !x.proved || x.session == nil || *x.session != caller {
@@ -156,7 +158,7 @@ func (s *store) tentative(number uint64, d device, randomness []byte, now uint64
 		return nil, err
 	}
 	for _, k := range s.namesOf([]usedDevice{d.used(nil)}, nil) {
-		if _, taken, err := s.index.get(k); err != nil {
+		if _, taken, err := s.index.Get(k); err != nil {
 			return nil, err
 		} else if taken {
 			return nil, errTaken
@@ -172,6 +174,9 @@ func (s *store) verify(caller principal.ID, number uint64, code string, now uint
 	if err != nil {
 		return err
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	x, err := s.pairings.confirm(number, code, now)
 	if err != nil {
 		return err
@@ -184,7 +189,7 @@ func (s *store) verify(caller principal.ID, number uint64, code string, now uint
 	if err := a.add(*x.device); err != nil {
 		return err
 	}
-	return s.keep(a)
+	return s.commit(a, caller, addedDevice(*x.device), now)
 }
 
 // exit ends registration mode: for a caller with a key of the anchor, or for the session
@@ -200,7 +205,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 			return errModeOff
 		}
 		if m != nil {
-			if _, err := s.addMethod(a, m); err != nil {
+			if _, err := s.addMethod(a, caller, m, now); err != nil {
 				return err
 			}
 		}
@@ -215,7 +220,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 	if err != nil {
 		return err
 	}
-	d, err := s.addMethod(a, m)
+	d, err := s.addMethod(a, caller, m, now)
 	if err != nil {
 		return err
 	}
@@ -224,7 +229,7 @@ func (s *store) exit(caller principal.ID, number uint64, m *authnMethodData, now
 	return nil
 }
 
-func (s *store) addMethod(a *anchor, m *authnMethodData) (device, error) {
+func (s *store) addMethod(a *anchor, caller principal.ID, m *authnMethodData, now uint64) (device, error) {
 	d, err := m.device()
 	if err != nil {
 		return d, invalidMetadata{err}
@@ -232,5 +237,5 @@ func (s *store) addMethod(a *anchor, m *authnMethodData) (device, error) {
 	if err := a.add(d); err != nil {
 		return d, err
 	}
-	return d, s.keep(a)
+	return d, s.commit(a, caller, addedDevice(d), now)
 }

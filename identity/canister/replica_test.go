@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
-	"time"
 
 	"portico/lightclient/principal"
 	"portico/node/canistertest"
-	"portico/node/types"
 )
 
 // onReplica is the canister on our own replica, which meters and limits.
@@ -20,7 +18,9 @@ type onReplica struct {
 
 var operator = principal.SelfAuthenticating([]byte("operator"))
 
-func installOnReplica(t testing.TB) *onReplica {
+// aNetwork is a network of one replica with an empty canister, and the identity
+// canister's module.
+func aNetwork(t testing.TB) (r *onReplica, wasm []byte) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiles a canister twice: to WebAssembly and to machine code")
@@ -30,8 +30,19 @@ func installOnReplica(t testing.TB) *onReplica {
 		t.Fatal(err)
 	}
 	n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Unchecked: true})
-	tokens := &initArgs{RateLimit: &rateLimit{1, 1 << 40}}
-	return &onReplica{n, t, n.Install(operator, wasm, encode(t, tokens))}
+	return &onReplica{n, t, n.Create(operator)}, wasm
+}
+
+// manyTokens lets tests register without limit.
+func manyTokens() *initArgs { return &initArgs{RateLimit: &rateLimit{1, 1 << 40}} }
+
+func installOnReplica(t testing.TB) *onReplica {
+	t.Helper()
+	r, wasm := aNetwork(t)
+	if rej := r.InstallCode(operator, r.id, canistertest.Mode{Install: true}, wasm, encode(t, manyTokens())); rej != nil {
+		t.Fatal(rej)
+	}
+	return r
 }
 
 func (r *onReplica) do(as principal.ID, method string, in args, results ...any) {
@@ -92,56 +103,6 @@ func TestIdentityCanisterRunsOnTheReplica(t *testing.T) {
 	}
 }
 
-// fill registers anchors up to a number, of three devices each, many in a block.
-func (r *onReplica) fill(from, to int) {
-	r.t.Helper()
-	const block = 200
-	for first := from; first < to; first += block {
-		last := min(first+block, to)
-		var steps [4][]canistertest.Call
-		for i := first; i < last; i++ {
-			p := newPasskey(r.t, fmt.Sprint("device ", i, " 0"))
-			number := uint64(firstNumber + i)
-			add := func(step int, method string, in ...any) {
-				steps[step] = append(steps[step], canistertest.Call{From: p.id, To: r.id, Method: method, Arg: encode(r.t, in...)})
-			}
-			add(0, "identity_registration_start")
-			add(1, "identity_registration_finish", finishArg{Method: p.method(fmt.Sprint("device ", i, " 0"))})
-			for step := 2; step < 4; step++ {
-				named := fmt.Sprint("device ", i, " ", step-1)
-				add(step, "authn_method_add", number, newPasskey(r.t, named).method(named))
-			}
-		}
-		for _, calls := range steps {
-			r.settle(r.SendAll(calls...))
-		}
-	}
-	var s stats
-	b, rej := r.Query(operator, r.id, "stats", encode(r.t))
-	if rej != nil {
-		r.t.Fatal(rej)
-	}
-	canistertest.Decode(r.t, b, &s)
-	if s.Registered != uint64(to) {
-		r.t.Fatalf("%d anchors are registered, want %d", s.Registered, to)
-	}
-}
-
-// settle runs rounds until calls are answered.
-func (r *onReplica) settle(ids []types.RequestID) {
-	r.t.Helper()
-	for _, id := range ids {
-		for range 1000 {
-			if _, rej, done := r.Result(id); rej != nil {
-				r.t.Fatal(rej)
-			} else if done {
-				break
-			}
-			r.Tick(10 * time.Millisecond)
-		}
-	}
-}
-
 // costs are instructions per message, on average over so many of them that the index
 // grows and the collector runs several times, and of an upgrade.
 type costs struct{ register, delegate, delegateAccount, upgrade float64 }
@@ -190,25 +151,37 @@ func (c costs) each(of costs, visit func(what string, cost, other float64)) {
 	visit("upgrade", c.upgrade, of.upgrade)
 }
 
-// costsAt measures what calls cost with a number of anchors. Every network begins anew, so
-// that those measured before are not in the way of the numbers.
+// costsAt measures what calls cost with a number of anchors.
 func costsAt(t testing.TB, anchors int) costs {
 	t.Helper()
-	r := installOnReplica(t)
-	r.do(operator, "init_salt", nil)
-	r.fill(0, anchors)
+	r := installWith(t, anchors)
+	var s stats
+	b, rej := r.Query(operator, r.id, "stats", encode(t))
+	if rej != nil {
+		t.Fatal(rej)
+	}
+	canistertest.Decode(t, b, &s)
+	if s.Registered != uint64(anchors) {
+		t.Fatalf("%d anchors are registered, want %d", s.Registered, anchors)
+	}
 	return r.measure(anchors)
 }
 
-// BenchmarkCostOfManyAnchors in full takes 10 minutes and more; this is its short form.
-func TestCallsCostTheSameWithTenTimesTheAnchors(t *testing.T) {
-	few, many := costsAt(t, 100), costsAt(t, 1_000)
+// maxInstall is what installing code may cost on the Internet Computer, in instructions.
+const maxInstall = 300_000_000_000
+
+// BenchmarkCostOfManyAnchors measures ten times as many; this is its short form.
+func TestCallsAndUpgradesCostTheSameWithAHundredTimesTheAnchors(t *testing.T) {
+	few, many := costsAt(t, 100), costsAt(t, 10_000)
 	many.each(few, func(what string, cost, before float64) {
-		t.Logf("%s: %.0f instructions at 1,000 anchors, %.0f at 100", what, cost, before)
+		t.Logf("%s: %.0f instructions at 10,000 anchors, %.0f at 100", what, cost, before)
 		if cost > 1.1*before {
 			t.Errorf("%s costs more than a tenth more", what)
 		}
 	})
+	if many.upgrade > maxInstall/100 {
+		t.Errorf("an upgrade takes %.0f instructions", many.upgrade)
+	}
 }
 
 func BenchmarkCostOfManyAnchors(b *testing.B) {

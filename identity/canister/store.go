@@ -1,28 +1,65 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 	"portico/node/cdk"
 )
 
-const saltBytes = 32
+// The canister's stable memory: what it is, and its regions.
+const (
+	magic         = "portico identity"
+	formatVersion = 1
+
+	anchorRegion stable.Region = 1 // a slot for each anchor
+	bucketRegion stable.Region = 2 // the buckets of the index
+	blockRegion  stable.Region = 3 // blocks, see stable.Blocks
+	entryRegion  stable.Region = 4 // slots for entries that the archive has not fetched yet
+)
+
+// Kinds of names in the index.
+const (
+	principalName  = 'p' // of a device's key: the anchor
+	credentialName = 'c' // of a device: the anchor
+	accountsName   = 'a' // of an anchor at an origin: the chain of the accounts there
+)
+
+// counters are the numbers in stable memory that change.
+type counters struct {
+	anchors  uint64 // allocated so far
+	accounts uint64 // numbered so far
+	entries  uint64 // of the index
+	buckets  uint64 // of the index
+	handed   uint64 // blocks
+	freed    uint64 // the first block of the list of free ones, plus one
+	salted   uint64 // 1 once the salt is set
+
+	recorded     uint64 // entries for the archive
+	acknowledged uint64 // of them, by the archive
+
+	rates rates // of registrations
+}
+
+func (c *counters) fields() []*uint64 {
+	out := []*uint64{&c.anchors, &c.accounts, &c.entries, &c.buckets, &c.handed, &c.freed, &c.salted, &c.recorded, &c.acknowledged}
+	return append(append(out, c.rates.current.fields()...), c.rates.reference.fields()...)
+}
 
 // store is the canister's state. What is in regions and the header outlives upgrades;
 // everything else is about the last minutes and may be lost: signatures not fetched
 // yet, registrations under way, temporary keys.
 type store struct {
-	regions regions
+	regions *stable.Regions
 	counters
 	written counters // as the header has them
-	blocks  blocks
-	index   index
-	salt    [saltBytes]byte
+	blocks  stable.Blocks
+	index   stable.Index
+	salt    [stable.SecretBytes]byte
 	config  initArgs
+	archive archive
 	self    principal.ID
 
 	signatures signatures
@@ -34,15 +71,15 @@ type store struct {
 	pairings   pairings
 }
 
-func newStore(mem memory, self principal.ID) *store {
-	s := &store{self: self}
-	s.regions.mem = mem
-	s.buckets = firstBuckets
-	s.blocks = blocks{&s.regions, &s.counters}
-	s.index = index{&s.regions, &s.counters, &s.blocks, &s.salt}
+// newStore is the state of a canister whose stable memory mem is; begin or load comes next.
+func newStore(mem stable.Medium, self principal.ID) *store {
+	s := &store{self: self, regions: stable.New(mem)}
+	s.buckets = stable.FirstBuckets
+	s.blocks = stable.Blocks{Regions: s.regions, Region: blockRegion, Handed: &s.handed, Freed: &s.freed}
+	s.index = stable.Index{Regions: s.regions, Region: bucketRegion, Blocks: &s.blocks, Entries: &s.entries, Buckets: &s.buckets, Salt: &s.salt}
 	s.signatures = newSignatures()
-	s.challenges.open = map[string]uint64{}
-	s.flows.open = map[who]uint64{}
+	s.challenges.open = map[string]puzzle{}
+	s.flows.open = map[who]puzzle{}
 	s.temporary.keys = map[who]temporaryKey{}
 	s.pairings.open, s.pairings.ids = map[uint64]*pairing{}, map[string]uint64{}
 	return s
@@ -50,10 +87,7 @@ func newStore(mem memory, self principal.ID) *store {
 
 // begin writes the header of a new canister.
 func (s *store) begin() error {
-	h := make([]byte, configAt)
-	copy(h, magic)
-	binary.LittleEndian.PutUint32(h[len(magic):], formatVersion)
-	if _, err := s.regions.mem.WriteAt(h, 0); err != nil {
+	if err := s.regions.Begin(magic, formatVersion); err != nil {
 		return err
 	}
 	return s.flush()
@@ -65,31 +99,25 @@ func (s *store) flush() error {
 		return nil
 	}
 	s.written = s.counters
-	_, err := s.regions.mem.WriteAt(s.counters.append(nil), countersAt)
-	return err
+	return s.regions.SetCounters(s.counters.fields())
 }
 
-// load reads the header that an earlier version of the code left.
-func load(mem memory, self principal.ID) (*store, error) {
+// load reads what an earlier version of the code left.
+func load(mem stable.Medium, self principal.ID) (*store, error) {
 	s := newStore(mem, self)
-	h := make([]byte, configAt)
-	if _, err := mem.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
+	if err := s.regions.Open(magic, formatVersion); err != nil {
 		return nil, err
 	}
-	if string(h[:len(magic)]) != magic {
-		return nil, errors.New("stable memory holds the state of another program")
+	var err error
+	if s.salt, err = s.regions.Secret(); err != nil {
+		return nil, err
 	}
-	if v := binary.LittleEndian.Uint32(h[len(magic):]); v != formatVersion {
-		return nil, fmt.Errorf("stable memory has format version %d, this code knows %d", v, formatVersion)
+	if err := s.regions.Counters(s.counters.fields()); err != nil {
+		return nil, err
 	}
-	copy(s.salt[:], h[len(magic)+4:countersAt])
-	s.counters.set(h[countersAt:])
 	s.written = s.counters
 	if s.buckets == 0 {
 		return nil, errors.New("stable memory says that the index has no buckets")
-	}
-	if err := s.regions.load(); err != nil {
-		return nil, err
 	}
 	return s, s.loadConfig()
 }
@@ -99,13 +127,12 @@ func (s *store) setSalt(salt []byte) error {
 	if s.salted != 0 {
 		return errSalted
 	}
-	if len(salt) != saltBytes {
-		return fmt.Errorf("the salt has %d bytes, not %d", saltBytes, len(salt))
+	if len(salt) != stable.SecretBytes {
+		return fmt.Errorf("the salt has %d bytes, not %d", stable.SecretBytes, len(salt))
 	}
 	copy(s.salt[:], salt)
 	s.salted = 1
-	_, err := s.regions.mem.WriteAt(s.salt[:], int64(len(magic)+4))
-	return err
+	return s.regions.SetSecret(s.salt)
 }
 
 var errSalted = errors.New("the salt is set already")

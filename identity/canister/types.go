@@ -1,8 +1,12 @@
 package main
 
-import "portico/lightclient/principal"
+import (
+	"portico/identity/history"
+	"portico/lightclient/principal"
+)
 
-// Types of the interface, see identity.did.
+// Types of the first version of the interface, of accounts, delegations and HTTP, see
+// identity.did.
 
 type (
 	device struct {
@@ -31,23 +35,9 @@ type (
 		Metadata     *[]metadataEntry `candid:"metadata"`
 	}
 
-	purpose struct {
-		Recovery       bool `candid:"recovery,variant"`
-		Authentication bool `candid:"authentication,variant"`
-	}
-
-	keyType struct {
-		Unknown       bool `candid:"unknown,variant"`
-		Platform      bool `candid:"platform,variant"`
-		CrossPlatform bool `candid:"cross_platform,variant"`
-		SeedPhrase    bool `candid:"seed_phrase,variant"`
-		BrowserKey    bool `candid:"browser_storage_key,variant"`
-	}
-
-	protection struct {
-		Protected   bool `candid:"protected,variant"`
-		Unprotected bool `candid:"unprotected,variant"`
-	}
+	purpose    = history.Purpose
+	keyType    = history.KeyType
+	protection = history.Protection
 
 	metadataEntry struct {
 		Key   string        `candid:"0"`

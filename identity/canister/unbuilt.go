@@ -22,21 +22,6 @@ func refuseQuery(method, needs string) {
 	cdk.Query(func(*cdk.Message) error { return unbuilt(method, needs) })
 }
 
-//go:wasmexport canister_update_prepare_attributes
-func noPrepareAttributes() { refuseUpdate("prepare_attributes", "attributes") }
-
-//go:wasmexport canister_query_get_attributes
-func noGetAttributes() { refuseQuery("get_attributes", "attributes") }
-
-//go:wasmexport canister_update_prepare_icrc3_attributes
-func noPrepareIcrc3Attributes() { refuseUpdate("prepare_icrc3_attributes", "attributes") }
-
-//go:wasmexport canister_query_get_icrc3_attributes
-func noGetIcrc3Attributes() { refuseQuery("get_icrc3_attributes", "attributes") }
-
-//go:wasmexport canister_query_list_available_attributes
-func noListAvailableAttributes() { refuseQuery("list_available_attributes", "attributes") }
-
 //go:wasmexport canister_update_prepare_id_alias
 func noPrepareIdAlias() { refuseUpdate("prepare_id_alias", "verifiable credentials") }
 
@@ -133,15 +118,6 @@ func noEmailRecoverySubmitDkimLeaf() {
 func noEmailRecoveryResolveViaDoh() {
 	refuseUpdate("email_recovery_resolve_via_doh", "e-mail recovery")
 }
-
-//go:wasmexport canister_update_deploy_archive
-func noDeployArchive() { refuseUpdate("deploy_archive", "archive") }
-
-//go:wasmexport canister_update_fetch_entries
-func noFetchEntries() { refuseUpdate("fetch_entries", "archive") }
-
-//go:wasmexport canister_update_acknowledge_entries
-func noAcknowledgeEntries() { refuseUpdate("acknowledge_entries", "archive") }
 
 //go:wasmexport canister_query_mcp_get_config
 func noMcpGetConfig() { refuseQuery("mcp_get_config", "MCP sessions") }

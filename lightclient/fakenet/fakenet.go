@@ -4,12 +4,10 @@
 package fakenet
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"math/big"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381"
@@ -22,22 +20,21 @@ import (
 )
 
 // Key is a BLS key pair.
-type Key struct {
-	secret *big.Int
-	public [bls.PublicKeyLen]byte
-}
+type Key struct{ secret *big.Int }
 
 // NewKey derives a key from a seed.
 func NewKey(seed string) *Key {
 	h := sha256.Sum256([]byte(seed))
 	h[0] = 0 // below the order of the group
-	secret := new(big.Int).SetBytes(h[:])
-	_, _, _, g2 := bls12381.Generators()
-	return &Key{secret, new(bls12381.G2Affine).ScalarMultiplication(&g2, secret).Bytes()}
+	return &Key{new(big.Int).SetBytes(h[:])}
 }
 
 // Public is the compressed public key, 96 bytes.
-func (k *Key) Public() []byte { return bytes.Clone(k.public[:]) }
+func (k *Key) Public() []byte {
+	_, _, _, g2 := bls12381.Generators()
+	p := new(bls12381.G2Affine).ScalarMultiplication(&g2, k.secret).Bytes()
+	return p[:]
+}
 
 // DER is the public key as subnets publish it.
 func (k *Key) DER() []byte { return bls.ToDER(k.Public()) }
@@ -57,16 +54,15 @@ func (k *Key) Sign(msg []byte) []byte {
 type Network struct {
 	Root, Subnet *Key
 	Node         ed25519.PrivateKey
-
-	mu        sync.Mutex
-	delegated *certificate.Delegation // the newest, and of when it is
-	at        time.Time
+	// SubnetType is what delegations show as the type of the other subnet, which canister
+	// signatures need (interface specification); empty shows none.
+	SubnetType string
 }
 
 // New derives a network from a seed.
 func New(seed string) *Network {
 	node := sha256.Sum256([]byte(seed + " node"))
-	return &Network{Root: NewKey(seed + " root"), Subnet: NewKey(seed + " subnet"), Node: ed25519.NewKeyFromSeed(node[:])}
+	return &Network{NewKey(seed + " root"), NewKey(seed + " subnet"), ed25519.NewKeyFromSeed(node[:]), "application"}
 }
 
 // RootKey is what clients are given, DER.
@@ -137,17 +133,16 @@ func (n *Network) sign(k *Key, at time.Time, entries []Entry) *certificate.Certi
 }
 
 func (n *Network) delegation(at time.Time) *certificate.Delegation {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.delegated == nil || !n.at.Equal(at) {
-		ranges := certificate.AppendRanges(nil, []certificate.Range{{First: principal.Canister(0), Last: principal.Canister(0xfffff)}})
-		id := n.SubnetID()
-		c := n.sign(n.Root, at, []Entry{
-			E(n.Subnet.DER(), "subnet", id.Raw(), "public_key"),
-			E(ranges, "subnet", id.Raw(), "canister_ranges"),
-			E(ranges, "canister_ranges", id.Raw(), principal.Canister(0).Raw()),
-		})
-		n.delegated, n.at = &certificate.Delegation{Subnet: id, Certificate: c.Append(nil)}, at
+	ranges := certificate.AppendRanges(nil, []certificate.Range{{First: principal.Canister(0), Last: principal.Canister(0xfffff)}})
+	id := n.SubnetID()
+	entries := []Entry{
+		E(n.Subnet.DER(), "subnet", id.Raw(), "public_key"),
+		E(ranges, "subnet", id.Raw(), "canister_ranges"),
+		E(ranges, "canister_ranges", id.Raw(), principal.Canister(0).Raw()),
 	}
-	return n.delegated
+	if n.SubnetType != "" {
+		entries = append(entries, E([]byte(n.SubnetType), "subnet", id.Raw(), "type"))
+	}
+	c := n.sign(n.Root, at, entries)
+	return &certificate.Delegation{Subnet: id, Certificate: c.Append(nil)}
 }

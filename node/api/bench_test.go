@@ -6,6 +6,7 @@ import (
 
 	"portico/lightclient/envelope"
 	"portico/lightclient/hashtree"
+	"portico/lightclient/signature"
 	"portico/node/crypto/usersig"
 	"portico/node/types"
 )
@@ -30,7 +31,7 @@ func BenchmarkRequests(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			h := f.handler(func(d *Deps) {
-				d.Auth = usersig.New(usersig.Config{CacheEntries: 1000})
+				d.Auth = usersig.New(signature.Config{CacheEntries: 1000})
 			})
 			var w *httptest.ResponseRecorder
 			b.SetBytes(int64(len(c.body)))

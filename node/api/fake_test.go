@@ -20,6 +20,7 @@ import (
 	"portico/lightclient/hashtree"
 	"portico/lightclient/leb128"
 	"portico/lightclient/principal"
+	"portico/lightclient/signature"
 	"portico/node/crypto/bls"
 	"portico/node/crypto/usersig"
 	"portico/node/types"
@@ -286,7 +287,7 @@ func (s *fakeSnapshot) Topology() Topology {
 // handler serves the replica with the default limits, changed by edit.
 func (f *fakeReplica) handler(edit func(*Deps)) http.Handler {
 	deps := Deps{
-		Replica: f, Auth: usersig.New(usersig.Config{Certificates: f.verifier()}), Signer: f,
+		Replica: f, Auth: usersig.New(signature.Config{Certificates: f.verifier()}), Signer: f,
 		Now: func() types.Time { return now }, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler),
 	}
 	if edit != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"portico/lightclient/cbor"
+	"portico/lightclient/signature"
 	"portico/node/crypto/usersig"
 	"portico/node/types"
 )
@@ -53,8 +54,8 @@ func describe(err error) (status int, text string) {
 		refused     *refusal
 		expiry      *usersig.ExpiryError
 		sender      *usersig.SenderError
-		delegation  *usersig.DelegationError
-		signature   *usersig.SignatureError
+		delegation  *signature.DelegationError
+		signature   *signature.Error
 		target      *usersig.TargetError
 		unavailable *Unavailable
 		busy        *Busy

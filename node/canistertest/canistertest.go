@@ -104,7 +104,7 @@ func NewWith(t testing.TB, setup Setup) *Network {
 		Subnet: setup.Subnet, Engine: engine, Memories: files, Parallel: parallel, Limits: setup.Limits, Residency: setup.Residency, QueryDeadline: setup.QueryDeadline,
 	})
 	n := &Network{
-		t: t, executor: x, state: state.New(start, 0), setup: setup, files: files,
+		t: t, executor: x, state: state.New(start, max(setup.Subnet.FirstCanister, setup.Subnet.FirstGiven)), setup: setup, files: files,
 		machine: &messaging.Machine{Subnet: setup.Subnet, Executor: x, Parallel: parallel},
 	}
 	t.Cleanup(func() {

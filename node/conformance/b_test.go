@@ -25,7 +25,6 @@ const (
 	needsSubnets = "needs a second subnet"
 	needsKeys    = "needs threshold ECDSA, Schnorr or vetKeys"
 	needsOutcall = "needs HTTPS outcalls"
-	needsII      = "needs Internet Identity"
 )
 
 func sectionA(s *section) {
@@ -101,5 +100,5 @@ func sectionAE(s *section) {
 func sectionBD(s *section) {
 	s.elsewhere("BD1 verification of HTTP responses", "lightclient/asset and gateway")
 	s.elsewhere("BD2 upgrade to update, streaming", "lightclient, gateway and web/e2e")
-	s.notYet("BD3 principals and delegations of Internet Identity", needsII)
+	s.elsewhere("BD3 principals and delegations of Internet Identity", "identity/canister and identity/e2e")
 }

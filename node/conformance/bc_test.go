@@ -459,6 +459,32 @@ func (s *section) logs() {
 			c.Errorf("a long record is kept as %d records", len(got))
 		}
 	})
+	s.check("BC6 logs keep what log_memory_limit says, from 4 KiB to 2 MiB, or nothing", func(c *check) {
+		can := c.install()
+		limit := func(n int64) canSettings {
+			v := big.NewInt(n)
+			return canSettings{LogMemoryLimit: &v}
+		}
+		for n, valid := range map[int64]bool{1: false, 4<<10 - 1: false, 2<<20 + 1: false, 4 << 10: true, 2 << 20: true} {
+			if a := can.set(limit(n)); valid {
+				c.ok(fmt.Sprint(n, " bytes"), a)
+			} else {
+				c.fails(fmt.Sprint(n, " bytes"), a)
+			}
+		}
+		c.ok("64 KiB", can.set(limit(64<<10)))
+		var lines []u.Program
+		for range 100 {
+			lines = append(lines, print(strings.Repeat("x", 1000)))
+		}
+		can.run(lines...)
+		if n := len(texts(can)); n < 60 || n > 65 {
+			c.Errorf("64 KiB hold %d lines of 1000 bytes", n)
+		}
+		c.ok("none", can.set(limit(0)))
+		can.run(print("unheard"))
+		equal(c, "records without a log", len(texts(can)), 0)
+	})
 	s.check("BC6 logs are seen by whom the settings allow", func(c *check) {
 		can, viewer := c.install(), newUser()
 		can.run(print("x"))

@@ -38,6 +38,7 @@ type canSettings struct {
 	WasmMemoryLimit   **big.Int       `candid:"wasm_memory_limit"`
 	WasmMemoryThresh  **big.Int       `candid:"wasm_memory_threshold"`
 	LogVisibility     *visibility     `candid:"log_visibility"`
+	LogMemoryLimit    **big.Int       `candid:"log_memory_limit"`
 	SnapshotVisible   *visibility     `candid:"snapshot_visibility"`
 	StatusVisibility  *visibility     `candid:"status_visibility"`
 	EnvVars           *[]envVar       `candid:"environment_variables"`

@@ -168,8 +168,14 @@ func (r raw) post(c *check) answer {
 
 func (r raw) postBytes(c *check, b []byte) answer {
 	c.Helper()
-	status, body, err := c.Post(c.context(), r.url(), b)
-	c.must(err)
+	var status int
+	var body []byte
+	c.await("the replica has time", func() bool {
+		var err error
+		status, body, err = c.Post(c.context(), r.url(), b)
+		c.must(err)
+		return status != 429
+	})
 	switch {
 	case status == 202:
 		return answer{}
@@ -193,7 +199,7 @@ func (r raw) call(c *check) (a answer) {
 		status, body, err = c.Post(c.context(), r.url(), r.bytes())
 		c.must(err)
 		switch {
-		case status == 202:
+		case status == 202, status == 429: // not yet; the replica has others to serve
 			return false
 		case status != 200:
 			a = answer{status: status, text: string(body)}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portico/node/artifact"
+	"portico/node/registry"
 	"portico/node/types"
 )
 
@@ -48,10 +49,7 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 		}
 	}
 	subnet := &c.Records.Subnet
-	// A block that the notaries would not sign yet because states fall behind is made later, with
-	// the calls that come meanwhile; but before it is the next maker's turn.
-	wait := min(lag(p, s), subnet.UnitDelay/2)
-	if !c.reached(start.Add(time.Duration(rank)*subnet.UnitDelay + wait)) {
+	if !c.reached(start.Add(time.Duration(rank)*subnet.UnitDelay + c.patience(p, s, h))) {
 		return nil
 	}
 	parent := c.parent(p, h-1)
@@ -67,14 +65,35 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 			b.Ingress = append(b.Ingress, call.ID)
 		}
 		b.Queries = c.reportQueries(p, s, b, parent)
-		// Canisters that go on by themselves get the next round when they have had this one: a
-		// block that is made earlier would go before the calls that come meanwhile.
-		busy := len(b.Calls) > 0 || s.Backlog && s.Certified >= h-1
+		busy := len(b.Calls) > 0 || s.Backlog && s.Certified >= h-1 && c.reached(s.CertifiedAt.Add(pause(subnet, s, parent)))
 		if !busy && !c.reached(start.Add(subnet.IdleDelay)) {
 			return nil
 		}
 	}
 	return []Change{Add{&Proposal{Block: b, Maker: c.Self, Signature: c.Crypto.Sign(SchemeNode, ProposalMessage(h, b.Hash()))}}}
+}
+
+// patience is how long a maker whose turn it is waits for the states of the blocks before. Its block
+// is executed after them: until then it leaves room for the calls that come meanwhile, which would
+// have to wait for another block. That is a tenth of its turn at most, in case certifications take
+// their time; and half of it if the notaries would not sign the block because states fall behind.
+func (c *Consensus) patience(p *Pool, s *Progress, h types.Height) time.Duration {
+	turn := c.Records.Subnet.UnitDelay
+	if s.Certified >= h-1 {
+		return 0
+	}
+	return max(turn/10, min(lag(p, s), turn/2))
+}
+
+// pause is how long canisters that go on by themselves wait for the next round when they have had
+// this one: a block that is made earlier would go before the calls that come meanwhile. While users
+// get quick answers it is as long as the last height took, so that calls, which mostly come soon
+// after the answer to the one before, find every other moment free.
+func pause(subnet *registry.Subnet, s *Progress, parent *Block) time.Duration {
+	if !s.Quick {
+		return 0
+	}
+	return min(max(s.CertifiedAt.Sub(parent.Context.Time), 0), subnet.UnitDelay/10)
 }
 
 // parent is the notarized block of a height that this node builds on: the one of least rank

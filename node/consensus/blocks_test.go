@@ -243,8 +243,8 @@ func TestMakersGiveCanistersTheNextRoundWhenTheyHaveHadThisOne(t *testing.T) {
 	}
 }
 
-func TestMakersWaitForStatesThatFallBehindButNotPastTheirTurn(t *testing.T) {
-	for certified, wait := range map[types.Height]time.Duration{1: unit / 2, 2: 0} {
+func TestMakersWaitForStatesButNotPastTheirTurn(t *testing.T) {
+	for certified, wait := range map[types.Height]time.Duration{1: unit / 2, 2: unit / 10, 3: 0} {
 		s := newSubnet(t, 4)
 		n := s.node(s.makers(4)[0])
 		n.grow(s.genesis, 3)
@@ -256,6 +256,45 @@ func TestMakersWaitForStatesThatFallBehindButNotPastTheirTurn(t *testing.T) {
 		n.after(1)
 		if n.proposed(4) == nil {
 			t.Errorf("final 3, certified %d: no block is made after %s", certified, wait)
+		}
+	}
+	s := newSubnet(t, 4)
+	n := s.node(s.makers(4)[0])
+	n.grow(s.genesis, 3)
+	n.progress.Certified = 2
+	n.waits(call(t, 1, n.now.Add(time.Minute)))
+	n.run()
+	n.waits(call(t, 2, n.now.Add(time.Minute)))
+	n.progress.Certified = 3
+	n.run()
+	if b := n.proposed(4); b == nil || len(b.Calls) != 2 {
+		t.Errorf("when the state before it is certified, the block is %+v, want one with the call that came meanwhile", b)
+	}
+}
+
+func TestCanistersPauseForAsLongAsTheLastHeightTookWhileUsersGetQuickAnswers(t *testing.T) {
+	const took = unit / 20
+	for _, x := range []struct {
+		quick      bool
+		took, want time.Duration
+	}{
+		{quick: false, took: took, want: 0},
+		{quick: true, took: took, want: took},
+		{quick: true, took: unit, want: unit / 10}, // a minute's height would mean a minute's pause
+		{quick: true, took: -took, want: 0},        // the maker's clock is ahead of this node's
+	} {
+		s := newSubnet(t, 4)
+		n := s.node(s.makers(3)[0])
+		tip := n.grow(s.genesis, 1)
+		n.haveFinal(s.block(tip, 0, at(n.now.Add(-x.took))))
+		n.progress.Executed, n.progress.Certified, n.progress.CertifiedAt = 2, 2, n.now
+		n.progress.Backlog, n.progress.Quick = true, x.quick
+		if n.after(x.want - 1); x.want > 0 && n.proposed(3) != nil {
+			t.Errorf("%+v: a block is made too early", x)
+		}
+		n.after(1)
+		if n.proposed(3) == nil {
+			t.Errorf("%+v: no block is made", x)
 		}
 	}
 }

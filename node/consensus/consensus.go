@@ -34,13 +34,15 @@ type Progress struct {
 	// being made, both are those of the one before.
 	Executed types.Height
 	Root     types.Hash
-	// Certified is the newest height whose certified state this node shows to users.
-	Certified types.Height
+	// Certified is the newest height whose certified state this node shows to users, since
+	// CertifiedAt.
+	Certified   types.Height
+	CertifiedAt types.Time
 	// Checkpoints are the hashes of whole states, by the heights of their summary blocks,
 	// that no catch-up package confirms yet.
 	Checkpoints map[types.Height]types.Hash
-	// Backlog says that messages wait for a round.
-	Backlog bool
+	// Backlog says that messages wait for a round, Quick that users get quick answers.
+	Backlog, Quick bool
 	// Known reports whether the certified state remembers a request.
 	Known func(types.RequestID) bool
 	// Queries tells what this node has to report, and what was reported.

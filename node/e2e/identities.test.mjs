@@ -1,67 +1,16 @@
 // Every kind of identity that clients sign with is known by its principal, in
 // queries and updates; what is signed wrongly is refused with what is wrong.
 import assert from 'node:assert/strict';
-import { createHash, createSign, generateKeyPairSync, randomBytes, sign as signWith } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { Actor, AnonymousIdentity, SignIdentity, requestIdOf } from '@icp-sdk/core/agent';
+import { Actor, AnonymousIdentity, requestIdOf } from '@icp-sdk/core/agent';
 import { IDL } from '@icp-sdk/core/candid';
 import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from '@icp-sdk/core/identity';
 import { Secp256k1KeyIdentity } from '@icp-sdk/core/identity/secp256k1';
 
 import * as cbor from '@dfinity/cbor';
 import { Network, counterInterface, counterSource, motoko } from './network.mjs';
-
-const der = (oid, key) => {
-  const length = (n) => (n < 128 ? [n] : n < 256 ? [0x81, n] : [0x82, n >> 8, n & 255]);
-  const algorithm = [0x30, ...length(oid.length), ...oid];
-  const bits = [0x03, ...length(key.length + 1), 0, ...key];
-  return Uint8Array.from([0x30, ...length(algorithm.length + bits.length), ...algorithm, ...bits]);
-};
-// 1.3.6.1.4.1.56387.1.1: a COSE key as WebAuthn authenticators make them
-const coseOID = [0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xb8, 0x43, 0x01, 0x01];
-
-/** Signs as an authenticator does: over its data and the hash of the client data. */
-class PasskeyIdentity extends SignIdentity {
-  constructor(cose, sign) {
-    super();
-    this.key = { toDer: () => der(coseOID, cose) };
-    this.signBytes = sign;
-  }
-  getPublicKey() { return this.key; }
-  async sign(blob) {
-    const client = Buffer.from(JSON.stringify({ type: 'webauthn.get', challenge: Buffer.from(blob).toString('base64url'), origin: 'http://localhost' }));
-    const authenticator = Buffer.concat([createHash('sha256').update('localhost').digest(), Buffer.from([5, 0, 0, 0, 1])]);
-    const signature = this.signBytes(Buffer.concat([authenticator, createHash('sha256').update(client).digest()]));
-    return cbor.encodeWithSelfDescribedTag({ authenticator_data: new Uint8Array(authenticator), client_data_json: client.toString(), signature: new Uint8Array(signature) });
-  }
-}
-
-/** A CBOR map with integer keys, as COSE keys are. */
-const cose = (entries) => {
-  const head = (major, n) => (n < 24 ? [major << 5 | n] : n < 256 ? [major << 5 | 24, n] : [major << 5 | 25, n >> 8, n & 255]);
-  const item = (v) => (v instanceof Uint8Array ? [...head(2, v.length), ...v] : v < 0 ? head(1, -1 - v) : head(0, v));
-  return Uint8Array.from([...head(5, entries.length), ...entries.flatMap(([k, v]) => [...item(k), ...item(v)])]);
-};
-
-function p256Passkey() {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const jwk = publicKey.export({ format: 'jwk' });
-  const point = (name) => new Uint8Array(Buffer.from(jwk[name], 'base64url'));
-  return new PasskeyIdentity(cose([[1, 2], [3, -7], [-1, 1], [-2, point('x')], [-3, point('y')]]), (m) => createSign('sha256').update(m).sign(privateKey));
-}
-
-function rsaPasskey() {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const jwk = publicKey.export({ format: 'jwk' });
-  const number = (name) => new Uint8Array(Buffer.from(jwk[name], 'base64url'));
-  return new PasskeyIdentity(cose([[1, 3], [3, -257], [-1, number('n')], [-2, number('e')]]), (m) => createSign('sha256').update(m).sign(privateKey));
-}
-
-function ed25519Passkey() {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const x = new Uint8Array(Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url'));
-  return new PasskeyIdentity(cose([[1, 1], [3, -8], [-1, 6], [-2, x]]), (m) => signWith(null, m, privateKey));
-}
+import { ed25519Passkey, p256Passkey, rsaPasskey } from './passkey.mjs';
 
 const tomorrow = () => new Date(Date.now() + 24 * 3600 * 1000);
 
@@ -94,7 +43,9 @@ describe('identities', () => {
     'passkey with RSA': rsaPasskey,
     'passkey with Ed25519': ed25519Passkey,
     'delegation from Ed25519': () => delegated(Ed25519KeyIdentity.generate()),
-    'delegation from a passkey': () => delegated(p256Passkey()),
+    'delegation from a passkey with P-256': () => delegated(p256Passkey()),
+    'delegation from a passkey with RSA': () => delegated(rsaPasskey()),
+    'delegation from a passkey with Ed25519': () => delegated(ed25519Passkey()),
     'delegation with the canister as its target': () => delegated(Ed25519KeyIdentity.generate(), { targets: [id] }),
   };
   for (const [name, make] of Object.entries(kinds)) {
@@ -141,6 +92,27 @@ describe('identities', () => {
       const answer = await post(kind, encode({ content: body, sender_pubkey: mine.getPublicKey().toDer(), sender_sig: await theirs.sign(signed) }));
       assert.ok(answer.status >= 400 && answer.status < 500, `${kind}: ${answer.status}`);
       assert.match(answer.text, /sign/i);
+    }
+  });
+
+  test('what a passkey signed otherwise is refused with what is wrong', async () => {
+    const cases = [
+      [{ type: 'webauthn.create' }, /of type "webauthn.create", want "webauthn.get"/],
+      [{ challenge: Buffer.from('another').toString('base64url') }, /the challenge in the client data is not the signed message/],
+      [{ challenge: '+/+/' }, /not unpadded base64url/],
+      [{ origin: undefined }, /no text "origin"/],
+    ];
+    for (const make of [p256Passkey, rsaPasskey, ed25519Passkey]) {
+      for (const [client, complaint] of cases) {
+        const passkey = make(client);
+        for (const kind of ['query', 'call']) {
+          const body = content(kind, { sender: passkey.getPrincipal().toUint8Array() });
+          const signed = Buffer.concat([Buffer.from('\x0Aic-request'), requestIdOf(body)]);
+          const answer = await post(kind, encode({ content: body, sender_pubkey: passkey.getPublicKey().toDer(), sender_sig: await passkey.sign(signed) }));
+          assert.ok(answer.status >= 400 && answer.status < 500, `${kind}: ${answer.status}`);
+          assert.match(answer.text, complaint);
+        }
+      }
     }
   });
 

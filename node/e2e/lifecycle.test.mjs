@@ -41,7 +41,7 @@ describe('canister lifecycle', () => {
   });
 
   test('a module is installed from chunks', async () => {
-    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [] });
+    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [], specified_id: [] });
     const hashes = [];
     for (let at = 0; at < module.length; at += 100_000) {
       hashes.push(await management.upload_chunk({ canister_id, chunk: module.subarray(at, at + 100_000) }));
@@ -103,7 +103,7 @@ describe('canister lifecycle', () => {
   });
 
   test('control passes with the settings', async () => {
-    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [] });
+    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [], specified_id: [] });
     const heir = Ed25519KeyIdentity.generate();
     await management.update_settings({ canister_id, settings: { controllers: [[heir.getPrincipal()]], environment_variables: [], compute_allocation: [] } });
     await assert.rejects(management.canister_status({ canister_id }), /IC0512/);

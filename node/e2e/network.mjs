@@ -15,7 +15,7 @@ import { Principal } from '@icp-sdk/core/principal';
 
 const repository = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = path.join(repository, 'bin', 'portico');
-const startMillis = 60_000;
+const startMillis = 300_000; // installing Internet Identity on a busy computer takes its time
 
 /** Resolves when file exists. */
 async function appears(file, child) {
@@ -60,7 +60,12 @@ export class Network {
       process.stderr.write(text);
     });
     const file = path.join(statusDir, 'status.json');
-    await appears(file, this.child);
+    try {
+      await appears(file, this.child);
+    } catch (error) {
+      this.child.kill('SIGKILL'); // its replicas end with it
+      throw error;
+    }
     this.status = JSON.parse(await readFile(file, 'utf8'));
     this.rootKey = Uint8Array.from(Buffer.from(this.status.root_key, 'hex'));
     this.host = `http://127.0.0.1:${this.status.gateway_port}`;
@@ -140,7 +145,7 @@ export class Network {
   /** Makes a canister and installs a module into it. */
   async install(agent, module, arg = IDL.encode([], [])) {
     const management = this.management(agent);
-    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [] });
+    const { canister_id } = await management.provisional_create_canister_with_cycles({ amount: [], specified_id: [] });
     await management.install_code({ mode: { install: null }, canister_id, wasm_module: module, arg });
     return canister_id;
   }
@@ -164,7 +169,7 @@ function managementInterface({ IDL }) {
   const variable = IDL.Record({ name: IDL.Text, value: IDL.Text });
   const settings = IDL.Record({ controllers: IDL.Opt(IDL.Vec(IDL.Principal)), environment_variables: IDL.Opt(IDL.Vec(variable)), compute_allocation: IDL.Opt(IDL.Nat) });
   return IDL.Service({
-    provisional_create_canister_with_cycles: IDL.Func([IDL.Record({ amount: IDL.Opt(IDL.Nat) })], [id], []),
+    provisional_create_canister_with_cycles: IDL.Func([IDL.Record({ amount: IDL.Opt(IDL.Nat), specified_id: IDL.Opt(IDL.Principal) })], [id], []),
     provisional_top_up_canister: IDL.Func([IDL.Record({ canister_id: IDL.Principal, amount: IDL.Nat })], [], []),
     install_code: IDL.Func([IDL.Record({ mode, canister_id: IDL.Principal, wasm_module: IDL.Vec(IDL.Nat8), arg: IDL.Vec(IDL.Nat8) })], [], []),
     upload_chunk: IDL.Func([IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) })], [chunk], []),

@@ -38,6 +38,15 @@ describe('the sample dapp', { skip }, () => {
     }
   });
 
+  test('without Internet Identity it says how to get it, and everybody has a key of their own', async () => {
+    await page.goto(address());
+    await count();
+    assert.ok(await page.locator('#no-identity').isVisible());
+    assert.ok(await page.locator('#login').isHidden());
+    assert.equal(await page.locator('#mine').textContent(), '2 times');
+    assert.match(await page.locator('#caller').textContent(), /^[a-z0-9]{5}(-[a-z0-9]{1,5}){10}$/);
+  });
+
   test('the verification page says verified, and by which key', async () => {
     await page.goto(`${address()}/_portico/verify`);
     await page.getByText(/Verified: all of the last \d+ loads/).waitFor(patience);

@@ -30,6 +30,9 @@ type Subnet struct {
 	QueryEpoch types.Height
 	// FirstCanister and LastCanister are the canister indices the subnet hosts.
 	FirstCanister, LastCanister uint64
+	// FirstGiven is the index from which on the subnet chooses ids itself. An id before it
+	// may be asked for as long as no canister has it.
+	FirstGiven uint64
 	// Provisional allows the provisional_* methods: development networks only.
 	Provisional bool
 	// Admins may create, list, start, stop, uninstall and delete canisters. Where there are

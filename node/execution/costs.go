@@ -150,17 +150,20 @@ const historyEntryBytes = 400
 // MemoryUsage is all that a canister stores, in bytes.
 func MemoryUsage(k *state.Canister) uint64 {
 	m := MemoryMetrics(k)
-	return m.Heap + m.Stable + m.Global + m.Module + m.CustomSections + m.History + m.Chunks + m.Snapshots
+	return m.Heap + m.Stable + m.Global + m.Module + m.CustomSections + m.History + m.Chunks + m.Snapshots + m.Log
 }
 
 // Metrics are the parts of a canister's memory usage, in bytes.
 type Metrics struct {
 	Heap, Stable, Global, Module, CustomSections, History, Chunks, Snapshots uint64
+	// Log is what its limit allows the log beyond what every canister has.
+	Log uint64
 }
 
 // MemoryMetrics measures a canister.
 func MemoryMetrics(k *state.Canister) Metrics {
 	m := Metrics{Stable: k.StableBytes, History: uint64(len(k.History)) * historyEntryBytes}
+	m.Log = max(k.Settings.LogMemoryLimit, state.MinLogBytes) - state.MinLogBytes
 	if k.Code != nil {
 		m.Heap, m.Global = k.Code.HeapBytes, uint64(len(k.Code.Globals))*8
 		m.Module = uint64(len(k.Code.Module))

@@ -140,7 +140,7 @@ func (m *managed) fetchLogs() *types.Reject {
 		}
 	}
 	out := logsResult{Records: []logRecordResult{}}
-	for _, r := range c.Log {
+	for r := range c.Log.All() {
 		out.Records = append(out.Records, logRecordResult{r.Index, uint64(r.Time), r.Content})
 	}
 	return m.answer(out)

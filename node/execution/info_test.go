@@ -373,6 +373,30 @@ func TestASpecifiedIDIsFreeAndNeverUsedAgain(t *testing.T) {
 	rejected(t, "the id of a deleted canister", create(id), types.ErrCanisterIDAlreadyExists, "deleted")
 }
 
+func TestIDsBeforeTheFirstThatIsGivenAreForWhoAsksForThem(t *testing.T) {
+	s := canistertest.Subnet()
+	s.FirstGiven = 100
+	n := canistertest.NewWith(t, canistertest.Setup{Subnet: s})
+	create := func(index uint64) *types.Reject {
+		id := principal.Canister(index)
+		return n.Manage(user(), "provisional_create_canister_with_cycles", struct {
+			ID *principal.ID `candid:"specified_id"`
+		}{&id})
+	}
+	if id := n.Create(user()); id != principal.Canister(100) {
+		t.Errorf("the first id is %s", id)
+	}
+	for _, index := range []uint64{7, 99, 102} {
+		if rej := create(index); rej != nil {
+			t.Errorf("id %d: %v", index, rej)
+		}
+		rejected(t, "a taken id", create(index), types.ErrCanisterIDAlreadyExists, "already")
+	}
+	if second, third := n.Create(user()), n.Create(user()); second != principal.Canister(101) || third != principal.Canister(103) {
+		t.Errorf("then they are %s and %s", second, third)
+	}
+}
+
 func TestTheSubnetTellsOfItselfAndItsBlockMakers(t *testing.T) {
 	n := canistertest.New(t)
 	p := newProxy(t, n)

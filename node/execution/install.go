@@ -382,7 +382,7 @@ func (s *installer) apply() (changed uint64) {
 	}
 	c.Code, c.CertifiedData, c.Timer = code, s.data, s.timer
 	if s.in.Mode != Upgrade {
-		c.Log = nil
+		c.Log = state.Log{}
 		c.LowMemory = state.LowMemoryNotReached
 	}
 	c.AppendLog(s.now, s.log)
@@ -409,7 +409,7 @@ func customBytes(m *wasm.Module) uint64 {
 func (x *Executor) Uninstall(c *state.Canister) (out Output) {
 	x.erase(c.ID)
 	c.StableBytes = 0
-	c.Code, c.CertifiedData, c.Timer, c.Chunks, c.Log = nil, nil, 0, nil, nil
+	c.Code, c.CertifiedData, c.Timer, c.Chunks, c.Log = nil, nil, 0, nil, state.Log{}
 	c.LowMemory = state.LowMemoryNotReached
 	for _, id := range sortedIDs(c.Contexts) {
 		ctx := c.Contexts[id]

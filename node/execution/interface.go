@@ -18,6 +18,7 @@ type settingsArg struct {
 	OptMinimumIncoming   **big.Int       `candid:"minimum_incoming_canister_call_cycles"`
 	OptWasmMemoryLimit   **big.Int       `candid:"wasm_memory_limit"`
 	OptWasmMemoryThresh  **big.Int       `candid:"wasm_memory_threshold"`
+	OptLogMemoryLimit    **big.Int       `candid:"log_memory_limit"`
 	LogVisibility        *visibilityArg  `candid:"log_visibility"`
 	SnapshotVisibility   *visibilityArg  `candid:"snapshot_visibility"`
 	StatusVisibility     *visibilityArg  `candid:"status_visibility"`
@@ -48,8 +49,8 @@ type settingsResult struct {
 	WasmMemoryLimit      *big.Int       `candid:"wasm_memory_limit"`
 	WasmMemoryThreshold  *big.Int       `candid:"wasm_memory_threshold"`
 	EnvironmentVariables []envVarArg    `candid:"environment_variables"`
-	// LogLimit is beyond the specification, like the size of the log in the status.
-	LogLimit *big.Int `candid:"log_memory_limit"`
+	// LogMemoryLimit is beyond the specification, like the size of the log in the status.
+	LogMemoryLimit *big.Int `candid:"log_memory_limit"`
 }
 
 type canisterArg struct {

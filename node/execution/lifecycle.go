@@ -113,7 +113,7 @@ func (m *managed) newID(wanted *principal.ID) (id principal.ID, next uint64, rej
 		return id, next, types.Rejectf(types.ErrCanisterRejectedMessage, "The specified id %s is not in the canister ranges of subnet %s", *wanted, subnet.ID)
 	case m.s.Canister(*wanted) != nil:
 		return id, next, types.Rejectf(types.ErrCanisterIDAlreadyExists, "Canister %s is already installed", *wanted)
-	case index < next:
+	case index >= subnet.FirstGiven && index < next:
 		return id, next, types.Rejectf(types.ErrCanisterIDAlreadyExists, "The specified id %s was the id of a canister that was deleted, and is never given out again", *wanted)
 	default:
 		return *wanted, next, nil

@@ -35,8 +35,8 @@ type Limits struct {
 	// RoundInstructions ends a round for each lane: what is left waits for the next.
 	RoundInstructions uint64
 	// QuickSliceInstructions and QuickRoundInstructions stand for these in rounds that bring calls
-	// by users, and while canisters answer them within such a slice: rounds are short then, and
-	// who computes for long does so in more of them.
+	// by users; twice as much while canisters answer users within such a slice: rounds are short then,
+	// and who computes for long does so in more of them.
 	QuickSliceInstructions, QuickRoundInstructions uint64
 }
 
@@ -50,12 +50,25 @@ const (
 	quickHeights = 30
 )
 
+// pausedSlices is how many quick slices a round that brings no calls has: block makers pause before
+// it for as long as a round takes (package consensus), which is not to halve what canisters compute.
+const pausedSlices = 2
+
 // Pace is that of the round after a state, at a time, which brings so many calls by users.
 func (l Limits) Pace(s *state.State, now types.Time, calls int) Pace {
-	if calls > 0 || s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights) {
+	switch {
+	case calls > 0:
 		return Pace{l.QuickSliceInstructions, l.QuickRoundInstructions}
+	case Quick(s, now):
+		return Pace{min(pausedSlices*l.QuickSliceInstructions, l.SliceInstructions), min(pausedSlices*l.QuickRoundInstructions, l.RoundInstructions)}
+	default:
+		return Pace{l.SliceInstructions, l.RoundInstructions}
 	}
-	return Pace{l.SliceInstructions, l.RoundInstructions}
+}
+
+// Quick reports whether a user was answered quickly not long before a time after a state.
+func Quick(s *state.State, now types.Time) bool {
+	return s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights)
 }
 
 // DefaultLimits are those of the Internet Computer's application subnets ("Resource limits").

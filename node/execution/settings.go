@@ -28,7 +28,7 @@ const (
 func defaultSettings(controller principal.ID) state.Settings {
 	return state.Settings{
 		Controllers: []principal.ID{controller}, FreezingThreshold: defaultFreezingThreshold,
-		ReservedCyclesLimit: types.CyclesOf(defaultReservedLimit),
+		ReservedCyclesLimit: types.CyclesOf(defaultReservedLimit), LogMemoryLimit: state.MinLogBytes,
 	}
 }
 
@@ -53,6 +53,7 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 		{"freezing_threshold", arg.OptFreezingThreshold, 1<<64 - 1, &s.FreezingThreshold},
 		{"wasm_memory_limit", arg.OptWasmMemoryLimit, maxMemoryAllocation, &s.WasmMemoryLimit},
 		{"wasm_memory_threshold", arg.OptWasmMemoryThresh, maxMemoryAllocation, &s.WasmMemoryThreshold},
+		{"log_memory_limit", arg.OptLogMemoryLimit, state.MaxLogBytes, &s.LogMemoryLimit},
 	}
 	for _, n := range numbers {
 		if n.arg == nil {
@@ -62,6 +63,9 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 			return false, types.Rejectf(types.ErrCanisterContractViolation, "%s of %s is out of range: it may be at most %d", n.name, v, n.most)
 		}
 		*n.to = (*n.arg).Uint64()
+	}
+	if n := s.LogMemoryLimit; n > 0 && n < state.MinLogBytes {
+		return false, types.Rejectf(types.ErrCanisterContractViolation, "log_memory_limit of %d is out of range: it may be 0, or at least %d", n, state.MinLogBytes)
 	}
 	for _, n := range []struct {
 		name string
@@ -91,6 +95,7 @@ func (m *managed) apply(c *state.Canister, arg *settingsArg) (controllers bool, 
 		return false, rej
 	}
 	c.Settings = s
+	c.LimitLog(s.LogMemoryLimit)
 	return arg.Controllers != nil, nil
 }
 
@@ -116,17 +121,18 @@ func (m *managed) allot(c *state.Canister, s state.Settings) *types.Reject {
 			return types.Rejectf(types.ErrInsufficientCyclesCompute, "Cannot increase compute allocation to %d%% due to insufficient cycles. At least %s additional cycles are required.", more, threshold.Sub(c.Cycles))
 		}
 	}
-	usage := MemoryUsage(c)
+	usage := MemoryUsage(&after)
 	if s.MemoryAllocation > 0 && s.MemoryAllocation < usage {
 		return types.Rejectf(types.ErrInsufficientMemoryAllocation, "Canister was given %d bytes of memory allocation but at least %d bytes are needed.", s.MemoryAllocation, usage)
 	}
-	if s.MemoryAllocation <= max(usage, c.Settings.MemoryAllocation) {
+	most := max(usage, s.MemoryAllocation)
+	if most <= max(MemoryUsage(c), c.Settings.MemoryAllocation) {
 		return nil
 	}
 	// what is allotted counts as stored; the balance must hold it under the new settings
 	before := after
-	before.Settings.MemoryAllocation = c.Settings.MemoryAllocation
-	reserve, rej := m.x.allotment(&before, s.MemoryAllocation, m.s.Metrics.StateBytes, c.Cycles)
+	before.Settings.MemoryAllocation, before.Settings.LogMemoryLimit = c.Settings.MemoryAllocation, c.Settings.LogMemoryLimit
+	reserve, rej := m.x.allotment(&before, most, m.s.Metrics.StateBytes, c.Cycles)
 	if rej != nil {
 		if rej.Code == types.ErrInsufficientCyclesMemoryGrow {
 			rej.Code = types.ErrInsufficientCyclesMemory
@@ -216,14 +222,6 @@ func (m *managed) canisterStatus() *types.Reject {
 	return m.answer(m.x.status(m.s.Canister(arg.Canister)))
 }
 
-// logBytes is the size of the lines of a canister's log.
-func logBytes(c *state.Canister) (n uint64) {
-	for i := range c.Log {
-		n += uint64(len(c.Log[i].Content))
-	}
-	return n
-}
-
 func (x *Executor) status(c *state.Canister) statusResult {
 	metrics := MemoryMetrics(c)
 	out := statusResult{
@@ -232,7 +230,7 @@ func (x *Executor) status(c *state.Canister) statusResult {
 		MemoryMetrics: memoryMetricsResult{
 			nat(metrics.Heap), nat(metrics.Stable), nat(metrics.Global), nat(metrics.Module),
 			nat(metrics.CustomSections), nat(metrics.History), nat(metrics.Chunks), nat(metrics.Snapshots),
-			nat(logBytes(c)),
+			nat(c.Log.Bytes),
 		},
 		Cycles: c.Cycles.Big(), ReservedCycles: c.Reserved.Big(), IdlePerDay: x.costs.IdlePerDay(c).Big(),
 		QueryStats:        queryStatsResult{nat(c.Queries.Calls), nat(c.Queries.Instructions), nat(c.Queries.RequestBytes), nat(c.Queries.ReplyBytes)},
@@ -257,7 +255,7 @@ func settingsOf(c *state.Canister) settingsResult {
 		FreezingThreshold: nat(s.FreezingThreshold), ReservedCyclesLimit: s.ReservedCyclesLimit.Big(), MinimumIncoming: s.MinimumIncomingCycles.Big(),
 		LogVisibility: visibilityOf(s.LogVisibility), SnapshotVisibility: visibilityOf(s.SnapshotVisibility), StatusVisibility: visibilityOf(s.StatusVisibility),
 		WasmMemoryLimit: nat(s.WasmMemoryLimit), WasmMemoryThreshold: nat(s.WasmMemoryThreshold),
-		LogLimit: nat(state.MaxLogBytes),
+		LogMemoryLimit: nat(s.LogMemoryLimit),
 	}
 	for _, v := range s.EnvVars {
 		out.EnvironmentVariables = append(out.EnvironmentVariables, envVarArg(v))

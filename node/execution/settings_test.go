@@ -6,7 +6,9 @@ import (
 
 	"portico/lightclient/principal"
 	"portico/node/canistertest"
+	u "portico/node/conformance/universal"
 	"portico/node/execution"
+	"portico/node/state"
 	"portico/node/types"
 )
 
@@ -15,6 +17,7 @@ type allocations struct {
 	Memory   **big.Int `candid:"memory_allocation"`
 	Freezing **big.Int `candid:"freezing_threshold"`
 	Reserved **big.Int `candid:"reserved_cycles_limit"`
+	Log      **big.Int `candid:"log_memory_limit"`
 }
 
 func opt(n uint64) **big.Int {
@@ -66,4 +69,81 @@ func TestAllocationsMustBeAffordable(t *testing.T) {
 		t.Errorf("of %s cycles %s are reserved and %s left", before.Cycles, c.Reserved, c.Cycles)
 	}
 	rejected(t, "a limit below what is reserved", set(allocations{Reserved: opt(1)}), types.ErrReservedCyclesLimitTooLow, "below the reserved cycles balance")
+}
+
+func TestLogsGrowToTheirLimits(t *testing.T) {
+	n := canistertest.New(t)
+	module, err := u.Module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := n.Install(user(), module, nil)
+	set := func(a allocations) *types.Reject { return update(t, n, id, a) }
+	kept := func(lines uint64) (count, bytes int) {
+		t.Helper()
+		if _, rej := n.Call(user(), id, u.Update, u.Seq(u.Repeat(u.Int(lines), u.IC0("debug_print", u.Split(u.Fill('a', 1000)))), u.Reply(u.Text("")))); rej != nil {
+			t.Fatal(rej)
+		}
+		records, rej := logs(t, n, user(), id)
+		if rej != nil {
+			t.Fatal(rej)
+		}
+		for _, r := range records {
+			bytes += len(r.Content)
+		}
+		return len(records), bytes
+	}
+	if count, bytes := kept(100); count != 4 || bytes != 4000 {
+		t.Errorf("at first the log keeps %d lines of %d bytes, want 4 of 4000", count, bytes)
+	}
+	rejected(t, "less than a page", set(allocations{Log: opt(state.MinLogBytes - 1)}), types.ErrCanisterContractViolation, "log_memory_limit")
+	rejected(t, "more than 2 MiB", set(allocations{Log: opt(state.MaxLogBytes + 1)}), types.ErrCanisterContractViolation, "log_memory_limit")
+	before := execution.MemoryUsage(n.State().Canister(id))
+	if rej := set(allocations{Log: opt(64 * types.KiB)}); rej != nil {
+		t.Fatal(rej)
+	}
+	if grown := execution.MemoryUsage(n.State().Canister(id)) - before; grown != 60*types.KiB {
+		t.Errorf("a log of 64 KiB takes %d bytes more than one of 4", grown)
+	}
+	if count, _ := kept(100); count != 64 {
+		t.Errorf("64 KiB hold %d lines of 1016 bytes, want 64", count)
+	}
+	if rej := n.InstallCode(user(), id, canistertest.Upgrade(canistertest.Options{}), module, nil); rej != nil {
+		t.Fatal(rej)
+	}
+	s := take(t, n, takeArg{Canister: id})
+	if rej := n.Manage(user(), "load_canister_snapshot", onSnapshot{id, s.ID}); rej != nil {
+		t.Fatal(rej)
+	}
+	if count, _ := kept(0); count != 64 || n.State().Canister(id).Settings.LogMemoryLimit != 64*types.KiB {
+		t.Errorf("an upgrade and a snapshot left %d lines and the limit %d", count, n.State().Canister(id).Settings.LogMemoryLimit)
+	}
+	if rej := set(allocations{Log: opt(state.MinLogBytes)}); rej != nil {
+		t.Fatal(rej)
+	}
+	if count, _ := kept(0); count != 4 {
+		t.Errorf("a lower limit left %d lines", count)
+	}
+	if rej := set(allocations{Log: opt(0)}); rej != nil {
+		t.Fatal(rej)
+	}
+	if count, _ := kept(10); count != 0 {
+		t.Errorf("a canister that wants no log has %d lines", count)
+	}
+}
+
+func TestALargeLogMustBeAffordable(t *testing.T) {
+	n := canistertest.New(t)
+	id := n.Create(user())
+	used := execution.MemoryUsage(n.State().Canister(id))
+	if rej := update(t, n, id, allocations{Memory: opt(used + types.MiB)}); rej != nil {
+		t.Fatal(rej)
+	}
+	rejected(t, "a log beyond the memory allocation", update(t, n, id, allocations{Log: opt(state.MaxLogBytes)}), types.ErrInsufficientMemoryAllocation, "memory allocation")
+	if rej := update(t, n, id, allocations{Log: opt(state.MaxLogBytes), Memory: opt(0)}); rej != nil {
+		t.Errorf("with no allocation: %v", rej)
+	}
+	const ages = 1 << 62 // seconds
+	poor := n.Create(user())
+	rejected(t, "a log for ages", update(t, n, poor, allocations{Log: opt(state.MaxLogBytes), Freezing: opt(ages)}), types.ErrInsufficientCyclesMemory, "insufficient cycles")
 }

@@ -26,8 +26,9 @@ type Genesis struct {
 	Interval                          types.Height
 	Type                              string
 	Provisional                       bool
-	FirstCanister, LastCanister       uint64
-	CostNodes                         uint64
+	// FirstCanister, LastCanister and FirstGiven are those of registry.Subnet.
+	FirstCanister, LastCanister, FirstGiven uint64
+	CostNodes                               uint64
 	// Admins are those of registry.Subnet.
 	Admins []principal.ID
 }
@@ -65,7 +66,7 @@ func Deal(g Genesis) (*registry.Records, []Member, error) {
 	r := &registry.Records{Version: 1, Subnet: registry.Subnet{
 		ID: principal.SelfAuthenticating(key.DER()), Type: g.Type,
 		UnitDelay: g.UnitDelay, NotaryDelay: g.NotaryDelay, IdleDelay: g.IdleDelay, Interval: g.Interval,
-		Low: low, High: high, Genesis: now(), FirstCanister: g.FirstCanister, LastCanister: g.LastCanister,
+		Low: low, High: high, Genesis: now(), FirstCanister: g.FirstCanister, LastCanister: g.LastCanister, FirstGiven: g.FirstGiven,
 		Provisional: g.Provisional, CostNodes: cmp.Or(g.CostNodes, uint64(n)), Admins: g.Admins,
 	}}
 	for i := range members {

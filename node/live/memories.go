@@ -156,15 +156,15 @@ func (m *memories) close() error {
 	return errors.Join(errs...)
 }
 
-// A preparer calls Prepare of memories one after the other while rounds go on.
-type preparer struct {
+// Background does one thing after the other while rounds go on.
+type background struct {
 	working sync.WaitGroup
 	mu      sync.Mutex // held by the one at work
 	err     error
 }
 
 // begin begins work.
-func (p *preparer) begin(work func() error) {
+func (p *background) begin(work func() error) {
 	p.working.Go(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *preparer) begin(work func() error) {
 }
 
 // wait waits for all work that was begun.
-func (p *preparer) wait() error {
+func (p *background) wait() error {
 	p.working.Wait()
 	return p.err
 }

@@ -23,6 +23,7 @@ import (
 
 	"portico/lightclient/certificate"
 	"portico/lightclient/principal"
+	"portico/lightclient/signature"
 	"portico/node/api"
 	"portico/node/artifact"
 	"portico/node/consensus/pool"
@@ -113,7 +114,7 @@ func (r *Replica) open() error {
 	if r.states, err = OpenStates(StatesConfig{Dir: r.cfg.Dir, Records: r.cfg.Records, ShowFrom: shown, Sandboxes: r.cfg.Sandboxes, Log: r.cfg.Log}); err != nil {
 		return err
 	}
-	r.auth = usersig.New(usersig.Config{
+	r.auth = usersig.New(signature.Config{
 		Certificates: &certificate.Verifier{RootKey: r.states.subnet.RootKey, BLS: bls.VerifyBLS},
 		CacheEntries: signatureCacheEntries,
 	})

@@ -63,7 +63,8 @@ type States struct {
 	executor *execution.Executor
 	machine  *messaging.Machine
 	memories *memories
-	prepare  preparer
+	finish   background // of the checkpoint that is being made
+	prepare  background // of memories
 	store    *store.Store
 	metadata *metadata
 	newest   replica.Executed
@@ -168,7 +169,7 @@ func topologyOf(r *registry.Records) (tree.Topology, error) {
 func subnetOf(r *registry.Records, rootKey []byte) execution.Subnet {
 	return execution.Subnet{
 		ID: r.Subnet.ID, RootKey: rootKey, CostNodes: r.Subnet.CostNodes,
-		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, Provisional: r.Subnet.Provisional,
+		FirstCanister: r.Subnet.FirstCanister, LastCanister: r.Subnet.LastCanister, FirstGiven: r.Subnet.FirstGiven, Provisional: r.Subnet.Provisional,
 		Admins: r.Subnet.Admins, Nodes: len(r.Subnet.Members), QueryEpoch: r.Subnet.QueryEpoch, Version: Version, RegistryVersion: uint64(r.Version),
 	}
 }
@@ -220,7 +221,8 @@ func (s *States) load() error {
 		return err
 	}
 	if loaded == nil {
-		s.state = state.New(s.cfg.Records.Subnet.Genesis, s.cfg.Records.Subnet.FirstCanister)
+		subnet := &s.cfg.Records.Subnet
+		s.state = state.New(subnet.Genesis, max(subnet.FirstCanister, subnet.FirstGiven))
 	} else if err := s.restore(loaded); err != nil {
 		return err
 	}
@@ -254,7 +256,9 @@ func (s *States) restore(loaded *store.Loaded) error {
 func (s *States) Newest() replica.Executed { return s.newest }
 
 func (s *States) executed() replica.Executed {
-	return replica.Executed{Height: s.state.Height, Root: s.view.Root.Hash(), Backlog: s.state.Backlog()}
+	return replica.Executed{
+		Height: s.state.Height, Root: s.view.Root.Hash(), Backlog: s.state.Backlog(), Quick: execution.Quick(s.state, s.state.Time),
+	}
 }
 
 // State is the newest state, certified or not, to read until the next Execute.
@@ -278,23 +282,20 @@ func (s *States) Execute(b *replica.Batch) (replica.Executed, error) {
 
 // Certify implements replica.States. A certification of another root hash than this
 // node's stops the node: one of the two computed something else.
-func (s *States) Certify(c *consensus.Aggregate) (types.Hash, error) {
+func (s *States) Certify(c *consensus.Aggregate) (func() (types.Hash, error), error) {
 	root := s.view.Root.Hash()
 	if c.Height != s.state.Height {
-		return types.Hash{}, fmt.Errorf("height %d was certified, but the newest state is of height %d", c.Height, s.state.Height)
+		return nil, fmt.Errorf("height %d was certified, but the newest state is of height %d", c.Height, s.state.Height)
 	}
 	if c.Hash != root {
-		return types.Hash{}, fmt.Errorf("height %d: running its block gives root hash %x, but %x was certified", c.Height, root, c.Hash)
+		return nil, fmt.Errorf("height %d: running its block gives root hash %x, but %x was certified", c.Height, root, c.Hash)
 	}
 	s.publish(c.Signature)
 	if !s.checkpoint {
-		return types.Hash{}, nil
+		return nil, nil
 	}
 	s.checkpoint = false
-	if err := s.save(root); err != nil {
-		return types.Hash{}, err
-	}
-	return s.store.Hash(), nil
+	return s.save(root)
 }
 
 // publish shows the newest state to users.
@@ -334,34 +335,46 @@ const stateBlob = "state.cbor"
 
 func objectName(h types.Hash) string { return fmt.Sprintf("object-%x", h[:]) }
 
-// save makes the state durable. Messages that are in the middle are given up: whoever
-// starts from the checkpoint knows nothing of them, so nobody goes on with them.
-func (s *States) save(root types.Hash) error {
+// save begins to make the state durable, and returns what waits for the end of that. Messages that
+// are in the middle are given up: whoever starts from the checkpoint knows nothing of them, so
+// nobody goes on with them.
+func (s *States) save(root types.Hash) (func() (types.Hash, error), error) {
 	began := time.Now()
 	s.executor.AbandonAll()
 	saved, objects, err := s.state.Save()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	blobs := map[string][]byte{stateBlob: saved}
 	for h, content := range objects {
 		blobs[objectName(h)] = content
 	}
 	if err := s.prepare.wait(); err != nil {
-		return err
+		return nil, err
 	}
-	err = s.store.Write(store.Checkpoint{Height: s.state.Height, Root: root, Blobs: blobs, Memories: s.memories.filled()})
+	height := s.state.Height
+	w, err := s.store.Begin(store.Checkpoint{Height: height, Root: root, Blobs: blobs, Memories: s.memories.filled()})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.prepare.begin(s.store.Prepare)
-	s.cfg.Log.Info("checkpoint", "height", uint64(s.state.Height), "took", time.Since(began).Round(time.Millisecond))
-	return nil
+	held := time.Since(began)
+	s.finish.begin(func() error {
+		if err := w.Finish(); err != nil {
+			return err
+		}
+		s.prepare.begin(s.store.Prepare)
+		s.cfg.Log.Info("checkpoint", "height", uint64(height), "took", time.Since(began).Round(time.Millisecond), "held up the next round for", held.Round(time.Millisecond))
+		return nil
+	})
+	return func() (types.Hash, error) {
+		err := s.finish.wait()
+		return s.store.Hash(), err
+	}, nil
 }
 
 // Close releases files. Nobody may use the States any more.
 func (s *States) Close() error {
-	errs := []error{s.prepare.wait()}
+	errs := []error{s.finish.wait(), s.prepare.wait()}
 	if s.executor != nil {
 		errs = append(errs, s.executor.Close())
 	}

@@ -47,7 +47,7 @@ func TestWhoUsesUpAResourceIsToldAndOthersGoOn(t *testing.T) {
 				}
 			}
 			logged := 0
-			for _, r := range n.State().Canister(ids[0]).Log {
+			for r := range n.State().Canister(ids[0]).Log.All() {
 				logged += len(r.Content)
 			}
 			if logged > 4*types.KiB {

@@ -24,7 +24,7 @@ func remains(t *testing.T, n *canistertest.Network, id principal.ID) map[string]
 	t.Helper()
 	c := *n.State().Canister(id)
 	c.Cycles, c.Consumed, c.ByUse, c.Charged = types.Cycles{}, types.Cycles{}, [state.Uses]types.Cycles{}, 0
-	c.Log, c.NextLog, c.NextID, c.Priority, c.Heap, c.Install = nil, 0, 0, 0, state.Debit{}, state.Debit{}
+	c.Log, c.NextLog, c.NextID, c.Priority, c.Heap, c.Install = state.Log{}, 0, 0, 0, state.Debit{}, state.Debit{}
 	c.Inbox = append([]state.Input{}, c.Inbox...)
 	mode, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
@@ -44,11 +44,11 @@ func remains(t *testing.T, n *canistertest.Network, id principal.ID) map[string]
 
 // lastLog is the last line of a canister's log.
 func lastLog(n *canistertest.Network, id principal.ID) string {
-	log := n.State().Canister(id).Log
-	if len(log) == 0 {
-		return ""
+	last := ""
+	for r := range n.State().Canister(id).Log.All() {
+		last = string(r.Content)
 	}
-	return string(log[len(log)-1].Content)
+	return last
 }
 
 // hooked is a universal canister with hooks that holds something in all its memories.
@@ -188,7 +188,7 @@ func TestATrapInATaskLeavesNothingBehind(t *testing.T) {
 			n.Tick(time.Second)
 			c := n.State().Edit(id)
 			task.ran(c)
-			c.Log = nil
+			c.Log = state.Log{}
 			before := remains(t, n, id)
 			task.due(c)
 			n.Tick(time.Second)

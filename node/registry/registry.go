@@ -62,6 +62,9 @@ type Subnet struct {
 	Genesis types.Time
 	// FirstCanister and LastCanister are the indices of the canisters that it hosts.
 	FirstCanister, LastCanister uint64
+	// FirstGiven is the index from which on ids are given out to whoever makes a canister and
+	// asks for none; those before it are only for who asks for them. 0 means FirstCanister.
+	FirstGiven uint64 `cbor:",omitempty"`
 	// Provisional lets anybody make canisters with cycles: for development only.
 	Provisional bool
 	// CostNodes is the number of nodes that prices are made for.
@@ -153,6 +156,8 @@ func (r *Records) check() error {
 		return fmt.Errorf("thresholds %d and %d do not fit %d members", s.Low.Threshold, s.High.Threshold, n)
 	case len(s.Low.Coefficients) != s.Low.Threshold || len(s.High.Coefficients) != s.High.Threshold:
 		return errors.New("a threshold key has as many coefficients as its threshold")
+	case s.FirstGiven > s.LastCanister || s.FirstGiven != 0 && s.FirstGiven < s.FirstCanister:
+		return fmt.Errorf("the first id that is given out, %d, is none of %d to %d", s.FirstGiven, s.FirstCanister, s.LastCanister)
 	case len(s.Admins) > MaxAdmins || !ascending(s.Admins):
 		return fmt.Errorf("the subnet admins are not at most %d, in order, each once", MaxAdmins)
 	}

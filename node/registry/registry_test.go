@@ -96,6 +96,8 @@ func TestRecordsThatDoNotFitAreRefusedWithTheReason(t *testing.T) {
 		{"a threshold key has as many coefficients as its threshold", func(r *Records) { r.Subnet.High.Coefficients = nil }},
 		{"the subnet admins are not at most 10", func(r *Records) { r.Subnet.Admins = records(MaxAdmins + 1).Subnet.Members }},
 		{"the subnet admins are not at most 10, in order, each once", func(r *Records) { r.Subnet.Admins = []principal.ID{{}, {}} }},
+		{"the first id that is given out, 7, is none of 8 to 9", func(r *Records) { r.Subnet.FirstCanister, r.Subnet.LastCanister, r.Subnet.FirstGiven = 8, 9, 7 }},
+		{"the first id that is given out, 10, is none of 8 to 9", func(r *Records) { r.Subnet.FirstCanister, r.Subnet.LastCanister, r.Subnet.FirstGiven = 8, 9, 10 }},
 		{"has no record", func(r *Records) { r.Nodes = r.Nodes[1:] }},
 	} {
 		r := records(4)

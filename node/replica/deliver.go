@@ -23,7 +23,7 @@ func (r *Replica) deliver(env loop.Env) {
 	}
 	h := r.progress.Executed + 1
 	block, tape := r.pool.Finalized(h), r.pool.Aggregate(artifact.Tape, h)
-	if block == nil || tape == nil {
+	if block == nil || tape == nil || block.Summary && r.checkpointing {
 		return
 	}
 	b := &Batch{Height: h, Time: block.Context.Time, Randomness: consensus.Randomness(tape), Calls: block.Calls, Queries: block.Queries, Checkpoint: block.Summary}
@@ -63,8 +63,8 @@ func (r *Replica) show(env loop.Env) {
 	r.busy = true
 	states := r.cfg.States
 	env.Go(func() loop.Event {
-		state, err := states.Certify(c)
-		return certified{state, err}
+		checkpoint, err := states.Certify(c)
+		return certified{checkpoint, err}
 	})
 }
 
@@ -75,7 +75,8 @@ func (r *Replica) executed(env loop.Env, ev executed) {
 		return
 	}
 	r.shown = false
-	r.progress.Executed, r.progress.Root, r.progress.Backlog = ev.state.Height, ev.state.Root, ev.state.Backlog
+	r.progress.Executed, r.progress.Root = ev.state.Height, ev.state.Root
+	r.progress.Backlog, r.progress.Quick = ev.state.Backlog, ev.state.Quick
 	r.observe(Observation{What: Ended, Height: ev.state.Height, Hash: ev.state.Root})
 }
 
@@ -87,12 +88,27 @@ func (r *Replica) certified(env loop.Env, ev certified) {
 		return
 	}
 	r.shown = true
-	r.progress.Certified = h
-	if ev.state != (types.Hash{}) {
-		r.progress.Checkpoints[h] = ev.state
+	r.progress.Certified, r.progress.CertifiedAt = h, env.Now()
+	if ev.checkpoint != nil {
+		r.checkpointing = true
+		env.Go(func() loop.Event {
+			state, err := ev.checkpoint()
+			return checkpointed{h, state, err}
+		})
 	}
 	r.observe(Observation{What: Certified, Height: h, Hash: r.progress.Root})
 	r.forgetCalls(env)
+}
+
+// checkpointed notes that a height's whole state is durable. A catch-up package that came in the
+// meantime is compared with it by purge.
+func (r *Replica) checkpointed(env loop.Env, ev checkpointed) {
+	r.checkpointing = false
+	if ev.err != nil {
+		r.stop(env, fmt.Errorf("height %d: keeping its checkpoint: %w", ev.height, ev.err))
+		return
+	}
+	r.progress.Checkpoints[ev.height] = ev.state
 }
 
 // forgetCalls drops the calls that are executed or expired.

@@ -47,9 +47,10 @@ type Replica struct {
 	flushing bool
 	stopped  bool
 
-	// busy says that the States work for us, shown that the newest state is certified.
-	busy, shown bool
-	wakes       []types.Time // under way, each earlier than the one before it
+	// busy says that the States work for us, checkpointing that they make a checkpoint beside
+	// that, shown that the newest state is certified.
+	busy, checkpointing, shown bool
+	wakes                      []types.Time // under way, each earlier than the one before it
 
 	blocks   blockStore
 	checking checking
@@ -71,8 +72,13 @@ type (
 		err   error
 	}
 	certified struct {
-		state types.Hash
-		err   error
+		checkpoint func() (types.Hash, error)
+		err        error
+	}
+	checkpointed struct {
+		height types.Height
+		state  types.Hash
+		err    error
 	}
 )
 
@@ -98,7 +104,7 @@ func New(cfg Config) (*Replica, error) {
 	})
 	newest := cfg.States.Newest()
 	r.progress = consensus.Progress{
-		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Known: cfg.States.Known, Queries: cfg.States, Calls: r.calls,
+		Executed: newest.Height, Root: newest.Root, Backlog: newest.Backlog, Quick: newest.Quick, Known: cfg.States.Known, Queries: cfg.States, Calls: r.calls,
 		Checkpoints: map[types.Height]types.Hash{},
 	}
 	if newest.Checkpoint != (types.Hash{}) {
@@ -174,6 +180,8 @@ func (r *Replica) Handle(env loop.Env, ev loop.Event) {
 		r.executed(env, ev)
 	case certified:
 		r.certified(env, ev)
+	case checkpointed:
+		r.checkpointed(env, ev)
 	default:
 		if r.broadcast.Handle(env, ev); !r.blocks.news() && len(r.checking.waiting) == 0 {
 			return // acknowledgements and the like

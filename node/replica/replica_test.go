@@ -335,3 +335,22 @@ func TestSubmittedCallsArePooledKnownOrTooMany(t *testing.T) {
 		t.Errorf("a call that is there, in a full pool: %v", err)
 	}
 }
+
+func TestRoundsGoOnWhileACheckpointIsMade(t *testing.T) {
+	r := offRig(t, 1)
+	r.slowDisk = true
+	r.boot()
+	interval := r.records.Subnet.Interval
+	r.pass(time.Duration(3*interval) * r.records.Subnet.IdleDelay)
+	if n := len(r.checkpoints); n != 1 || r.node.progress.Certified != 2*interval-1 {
+		t.Fatalf("with a checkpoint that takes for ever, %d were begun and height %d was reached, want the last before the next checkpoint", n, r.node.progress.Certified)
+	}
+	if len(r.node.progress.Checkpoints) != 0 || r.node.pool.CatchUp() != nil {
+		t.Error("a checkpoint counts that is not durable yet")
+	}
+	r.give(r.checkpoints[0])
+	r.pass(time.Duration(interval) / 2 * r.records.Subnet.IdleDelay)
+	if c := r.node.pool.CatchUp(); r.node.progress.Certified < 2*interval || c == nil || c.Block.Height != interval {
+		t.Errorf("once it is durable, height %d was reached with the catch-up package %v", r.node.progress.Certified, c)
+	}
+}

@@ -42,7 +42,10 @@ type rig struct {
 	handled int
 	sent    []sentFrame
 	stopped error
-	commit  uint64 // of the peers' slots
+	// slowDisk says that checkpoints are held up; checkpoints are the ends of those.
+	slowDisk    bool
+	checkpoints []loop.Event
+	commit      uint64 // of the peers' slots
 }
 
 type timer struct {
@@ -102,9 +105,10 @@ func (m *memory) Apply(c artifact.Change) error {
 
 // hashes is a States whose state is a hash of the batches.
 type hashes struct {
-	newest    Executed
-	known     map[types.RequestID]bool
-	certified func(c *consensus.Aggregate)
+	newest     Executed
+	checkpoint bool // the newest batch asked for one
+	known      map[types.RequestID]bool
+	certified  func(c *consensus.Aggregate)
 }
 
 func (h *hashes) Newest() Executed                                          { return h.newest }
@@ -120,15 +124,18 @@ func (h *hashes) Execute(b *Batch) (Executed, error) {
 		h.known[c.RequestID()] = true
 		next.Write(c.ID.Hash[:])
 	}
-	h.newest = Executed{Height: b.Height, Root: types.Hash(next.Sum(nil))}
+	h.newest, h.checkpoint = Executed{Height: b.Height, Root: types.Hash(next.Sum(nil))}, b.Checkpoint
 	return h.newest, nil
 }
 
-func (h *hashes) Certify(c *consensus.Aggregate) (types.Hash, error) {
+func (h *hashes) Certify(c *consensus.Aggregate) (func() (types.Hash, error), error) {
 	if h.certified != nil {
 		h.certified(c)
 	}
-	return types.Hash{}, nil
+	if state := h.newest.Root; h.checkpoint {
+		return func() (types.Hash, error) { return state, nil }, nil
+	}
+	return nil, nil
 }
 
 // newRig is a node of a subnet of n, after its start. It makes no block at height 1, if another does.
@@ -221,8 +228,16 @@ func (r *rig) After(d time.Duration, ev loop.Event) {
 	}
 	r.timers = append(r.timers, timer{r.now.Add(d), ev})
 }
-func (r *rig) Go(work func() loop.Event) { r.events = append(r.events, work()) }
-func (r *rig) Stop(reason error)         { r.stopped = reason }
+
+func (r *rig) Go(work func() loop.Event) {
+	ev := work()
+	if _, ok := ev.(checkpointed); ok && r.slowDisk {
+		r.checkpoints = append(r.checkpoints, ev)
+		return
+	}
+	r.events = append(r.events, ev)
+}
+func (r *rig) Stop(reason error) { r.stopped = reason }
 
 // give has events handled, and all that follow at once.
 func (r *rig) give(events ...loop.Event) {

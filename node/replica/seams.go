@@ -15,7 +15,8 @@ import (
 
 // States is message routing, execution and state management. Except for Known and those of
 // consensus.Queries, which may be called at any time from anywhere, its methods are called one
-// after the other, off the loop; each must return before the next is called.
+// after the other, off the loop; each must return before the next is called. The making of a
+// checkpoint alone goes on beside them.
 // An error stops the node.
 //
 // The state of a height is executed, then certified, then the next is executed: users
@@ -26,9 +27,11 @@ type States interface {
 	// Execute makes the state of a batch, which is the one after the newest.
 	Execute(b *Batch) (Executed, error)
 	// Certify shows the newest state to users. The certification is of its height and root.
-	// If its batch asked for a checkpoint, that is durable when Certify returns, and state
-	// is the hash that identifies all of it, the same on every node.
-	Certify(c *consensus.Aggregate) (state types.Hash, err error)
+	// If its batch asked for a checkpoint, that is durable when checkpoint returns; otherwise
+	// checkpoint is nil. It is called at once, may go on while further heights are executed, and
+	// returns before the next checkpoint's batch is. State is the hash that identifies
+	// all of the state, the same on every node.
+	Certify(c *consensus.Aggregate) (checkpoint func() (state types.Hash, err error), err error)
 	// Known reports whether the newest certified state remembers a request.
 	Known(id types.RequestID) bool
 	consensus.Queries
@@ -54,8 +57,8 @@ type Executed struct {
 	Height types.Height
 	// Root is the hash of the state tree.
 	Root types.Hash
-	// Backlog says that messages wait for the next round.
-	Backlog bool
+	// Backlog says that messages wait for the next round, Quick that users get quick answers.
+	Backlog, Quick bool
 	// Checkpoint is the hash of the whole state, if it is a checkpoint that is durable.
 	Checkpoint types.Hash
 }

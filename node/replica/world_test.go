@@ -88,12 +88,15 @@ func TestANodeThatWasAwayCatchesUp(t *testing.T) {
 // wrongCheckpoint are States whose checkpoints are damaged.
 type wrongCheckpoint struct{ *sim.ModelStates }
 
-func (s wrongCheckpoint) Certify(c *consensus.Aggregate) (types.Hash, error) {
-	h, err := s.ModelStates.Certify(c)
-	if h != (types.Hash{}) {
-		h = types.Hash{0xbb}
+func (s wrongCheckpoint) Certify(c *consensus.Aggregate) (func() (types.Hash, error), error) {
+	checkpoint, err := s.ModelStates.Certify(c)
+	if checkpoint == nil {
+		return nil, err
 	}
-	return h, err
+	return func() (types.Hash, error) {
+		_, err := checkpoint()
+		return types.Hash{0xbb}, err
+	}, err
 }
 
 func TestAWrongCheckpointStopsTheNode(t *testing.T) {

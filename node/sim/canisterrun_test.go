@@ -65,7 +65,7 @@ func (s *canisterStates) Crash() (err error) {
 }
 
 // Certify implements replica.States.
-func (s *canisterStates) Certify(c *consensus.Aggregate) (types.Hash, error) {
+func (s *canisterStates) Certify(c *consensus.Aggregate) (func() (types.Hash, error), error) {
 	out, err := s.States.Certify(c)
 	if err == nil {
 		s.shown = c.Height

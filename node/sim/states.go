@@ -104,17 +104,20 @@ func (s *ModelStates) Execute(b *replica.Batch) (replica.Executed, error) {
 }
 
 // Certify makes the newest state the one that Known tells of.
-func (s *ModelStates) Certify(c *consensus.Aggregate) (types.Hash, error) {
+func (s *ModelStates) Certify(c *consensus.Aggregate) (func() (types.Hash, error), error) {
 	if c.Height != s.newest.height || c.Hash != s.newest.root {
-		return types.Hash{}, fmt.Errorf("the certification is of %x at height %d, the newest state is %x at height %d",
+		return nil, fmt.Errorf("the certification is of %x at height %d, the newest state is %x at height %d",
 			c.Hash[:4], c.Height, s.newest.root[:4], s.newest.height)
 	}
 	s.certified, s.reported = c.Height, s.newest.queries
 	if !s.newest.asked {
-		return types.Hash{}, nil
+		return nil, nil
 	}
-	s.checkpoint = s.newest
-	return s.newest.whole(), nil
+	m := s.newest
+	return func() (types.Hash, error) {
+		s.checkpoint = m
+		return m.whole(), nil
+	}, nil
 }
 
 // Known reports whether the newest certified state has executed a call. Unlike a real state

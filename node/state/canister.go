@@ -63,7 +63,7 @@ type Canister struct {
 	Chunks       []Chunk
 	History      []Change
 	TotalChanges uint64
-	Log          []LogRecord
+	Log          Log
 	NextLog      uint64
 	Created      types.Time
 	Installed    types.Time
@@ -137,6 +137,7 @@ type Settings struct {
 	StatusVisibility      Visibility
 	WasmMemoryLimit       uint64 // bytes; 0 is none
 	WasmMemoryThreshold   uint64 // bytes
+	LogMemoryLimit        uint64 // bytes; 0 is no log
 	EnvVars               []EnvVar
 }
 
@@ -168,13 +169,6 @@ type Stop struct {
 	Origin   Origin
 	Cycles   types.Cycles // that came with the call
 	Deadline types.Time   // when it gives up
-}
-
-// LogRecord is a line of the canister's log.
-type LogRecord struct {
-	Index   uint64
-	Time    types.Time
-	Content []byte
 }
 
 // ChangeKind is what a history entry tells of.
@@ -222,28 +216,6 @@ func (c *Canister) Record(ch Change) {
 	c.History = append(c.History, ch)
 	if n := len(c.History) - maxHistory; n > 0 {
 		c.History = slices.Delete(slices.Clone(c.History), 0, n)
-	}
-}
-
-// MaxLogBytes bounds a canister's log.
-const MaxLogBytes = 4 * types.KiB
-
-// logRecordBytes is what a line takes besides its content.
-const logRecordBytes = 16
-
-// AppendLog adds lines to the log and drops the oldest beyond its bound. A line that is too
-// long by itself is cut.
-func (c *Canister) AppendLog(now types.Time, lines [][]byte) {
-	for _, line := range lines {
-		c.Log = append(c.Log, LogRecord{c.NextLog, now, line[:min(len(line), MaxLogBytes-logRecordBytes)]})
-		c.NextLog++
-	}
-	size := 0
-	for i := len(c.Log) - 1; i >= 0; i-- {
-		if size += logRecordBytes + len(c.Log[i].Content); size > MaxLogBytes {
-			c.Log = slices.Clone(c.Log[i+1:])
-			return
-		}
 	}
 }
 
@@ -318,7 +290,6 @@ func (c *Canister) clone() *Canister {
 	d.Stops = slices.Clone(c.Stops)
 	d.Chunks = slices.Clone(c.Chunks)
 	d.History = slices.Clone(c.History)
-	d.Log = slices.Clone(c.Log)
 	d.Snapshots = slices.Clone(c.Snapshots)
 	return &d
 }

@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launch, root, skip, startSite } from "./browser.mjs";
+import { checkKeyboard } from "./keyboard.mjs";
 
 const pictures = join(root, "build/screenshots");
 const looks = [
@@ -181,31 +182,6 @@ describe("pages", { skip }, () => {
       }
     }
     assert.fail(`Tab does not come to ${name}`);
-  }
-
-  /** By Tab alone one comes to everything that can be used, and all of it has a name. */
-  async function checkKeyboard(page) {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Accessibility.enable");
-    const { nodes } = await session.send("Accessibility.getFullAXTree");
-    const usable = nodes.filter((n) => !n.ignored && ["link", "button", "DisclosureTriangle"].includes(n.role?.value));
-    const focusable = usable.filter((n) => n.properties?.some((p) => p.name === "focusable" && p.value.value));
-    for (const n of usable) assert.ok(n.name?.value, `a ${n.role.value} has no name`);
-    assert.equal(focusable.length, usable.length);
-    const roles = nodes.filter((n) => !n.ignored).map((n) => n.role?.value);
-    assert.ok(roles.includes("main") || roles.includes("dialog"), "there is no landmark"); // an open dialog hides the rest
-    assert.ok(roles.includes("heading"), "there is no heading");
-    await page.evaluate(() => document.activeElement?.blur());
-    const reached = new Set();
-    for (let i = 0; i < usable.length + 3; i++) {
-      await page.keyboard.press("Tab");
-      const { nodes: now } = await session.send("Accessibility.getFullAXTree");
-      const at = now.findLast((n) => n.properties?.some((p) => p.name === "focused" && p.value.value) && n.role?.value !== "RootWebArea");
-      if (at) reached.add(at.backendDOMNodeId);
-    }
-    const missed = usable.filter((n) => !reached.has(n.backendDOMNodeId)).map((n) => n.name.value);
-    assert.deepEqual(missed, [], "Tab does not come to these");
-    await session.detach();
   }
 
   test("the figures move, and an end of the feed is told and survived", async (t) => {

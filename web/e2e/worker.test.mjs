@@ -172,6 +172,27 @@ describe("service worker", { skip }, () => {
     assert.ok(await page.evaluate(() => navigator.serviceWorker.controller !== null));
   });
 
+  test("a window that a page elsewhere opened still knows who opened it, and what for, once its worker is installed", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.alias}/zipped`, "Unzipped");
+    // the first time the worker is not there yet, the second time it is
+    for (const place of ["/?a=b#authorize", "/zipped#public_key=x&nonce=y"]) {
+      const [popup] = await Promise.all([
+        page.waitForEvent("popup"),
+        page.evaluate((url) => {
+          window.heard = new Promise((resolve) => addEventListener("message", ({ origin, data, source }) => resolve({ origin, data, same: source === window.popup }), { once: true }));
+          window.popup = open(url, "idpWindow");
+        }, site.origin + place),
+      ]);
+      await popup.getByRole("heading", { level: 1, name: place.startsWith("/zipped") ? "Unzipped" : "A certified page" }).waitFor();
+      assert.ok(await popup.evaluate(() => navigator.serviceWorker.controller !== null), "the window was not served by a service worker");
+      assert.equal(popup.url(), site.origin + place);
+      await popup.evaluate(() => window.opener.postMessage("ready", "*"));
+      assert.deepEqual(await page.evaluate(() => window.heard), { origin: site.origin, data: "ready", same: true });
+      await page.evaluate(() => window.popup.close());
+    }
+  });
+
   test("a site cannot replace the light client by a worker of its own", async (t) => {
     const page = await visitor(t);
     await open(page, `${site.origin}/`, "A certified page");

@@ -1,6 +1,7 @@
 // Builds the sample dapp into a folder that "portico up --sample" deploys:
 // backend.wasm (Motoko, compiled as moc does by default), assets.wasm.gz, and site/
-// with the light client of @portico/client, as web/ts/build.mjs built it into PACKAGE.
+// with the light client of @portico/client, as web/ts/build.mjs built it into PACKAGE, and
+// @icp-sdk/auth, which logs people in with Internet Identity.
 //
 //   node web/sample/build.mjs OUTPUT ASSETS_WASM PACKAGE
 import { mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
@@ -40,5 +41,7 @@ await build({
   format: 'esm',
   target: 'es2022',
   alias: { '@portico/client': path.resolve(packageFolder, 'index.js') },
+  // @icp-sdk/auth wants an older @icp-sdk/core than everything else here: both are in this workspace
+  nodePaths: [path.join(here, '..', '..', 'identity', 'e2e', 'dapp', 'node_modules')],
   logLevel: 'warning',
 });

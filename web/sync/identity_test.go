@@ -15,7 +15,7 @@ import (
 
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
-	"portico/node/crypto/usersig"
+	"portico/lightclient/signature"
 )
 
 func pemOf(kind string, der []byte) []byte {
@@ -75,7 +75,7 @@ func TestKeysOfEveryFormSignWhatReplicasAccept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := usersig.New(usersig.Config{}).Verify(e.SenderPublicKey, envelope.RequestSignedBytes(e.RequestID), e.SenderSig); err != nil {
+		if err := signature.New(signature.Config{}).Verify(e.SenderPublicKey, envelope.RequestSignedBytes(e.RequestID), e.SenderSig); err != nil {
 			t.Errorf("%s: the signature does not hold: %v", name, err)
 		}
 	}

@@ -30,32 +30,6 @@ type SenderError struct {
 
 func (e *SenderError) Error() string { return fmt.Sprintf("sender %s: %s", e.Sender, e.Reason) }
 
-// A DelegationError says that a chain of delegations is not allowed, whoever signed it.
-type DelegationError struct {
-	// Index counts the delegations from one; zero is the chain as a whole.
-	Index  int
-	Reason string
-}
-
-func (e *DelegationError) Error() string {
-	if e.Index == 0 {
-		return "sender_delegation: " + e.Reason
-	}
-	return fmt.Sprintf("delegation %d: %s", e.Index, e.Reason)
-}
-
-// A SignatureError says that a key or a signature is malformed or does not verify.
-type SignatureError struct {
-	// What is signed: "sender_sig", "delegation 3" or "sender_info".
-	What string
-	Err  error
-}
-
-func (e *SignatureError) Error() string {
-	return fmt.Sprintf("Invalid signature: %s: %v", e.What, e.Err)
-}
-func (e *SignatureError) Unwrap() error { return e.Err }
-
 // A TargetError says that the delegations do not allow requests to a canister.
 type TargetError struct{ Canister principal.ID }
 

@@ -1,21 +1,18 @@
 // Package usersig checks who a request comes from: the signature of its sender,
-// delegations, expiry and sender info (interface specification, "Authentication"
-// and "Signatures").
+// delegations, expiry and sender info (interface specification, "Authentication").
 //
-// The schemes are Ed25519, ECDSA on P-256 and secp256k1, WebAuthn (P-256, RSA,
-// Ed25519) and canister signatures. Whether the sender may do what the request
-// asks for is decided elsewhere, except for what delegations themselves restrict.
+// Package signature knows the schemes and the rules of chains. Whether the sender
+// may do what the request asks for is decided elsewhere, except for what delegations
+// themselves restrict.
 package usersig
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"time"
 
-	"portico/lightclient/certificate"
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
+	"portico/lightclient/signature"
 	"portico/node/types"
 )
 
@@ -23,42 +20,20 @@ import (
 // minutes that clients may ask for, and half a minute for their clocks.
 const MaxIngressExpiry = 5*time.Minute + 30*time.Second
 
-// A CertificateVerifier checks certificates under the network's root key;
-// certificate.Verifier is one.
-type CertificateVerifier interface {
-	Canister(cert []byte, canister principal.ID, now time.Time) (*certificate.Certificate, error)
-}
-
-// Config makes a Verifier.
-type Config struct {
-	// Certificates checks the certificates inside canister signatures.
-	Certificates CertificateVerifier
-	// CacheEntries bounds how many verified signatures are remembered; zero
-	// remembers none. An entry takes about 100 bytes.
-	CacheEntries int
-}
-
 // A Verifier checks requests. It may be used by many goroutines.
-type Verifier struct {
-	certificates CertificateVerifier
-	verified     *cache
-}
+type Verifier struct{ signatures *signature.Verifier }
 
 // New makes a Verifier.
-func New(cfg Config) *Verifier {
-	return &Verifier{certificates: cfg.Certificates, verified: newCache(cfg.CacheEntries)}
-}
+func New(cfg signature.Config) *Verifier { return &Verifier{signature.New(cfg)} }
 
 // Authenticated is a request's sender, as far as it is proved.
 type Authenticated struct {
-	Sender  principal.ID
-	targets map[principal.ID]bool // nil: any
+	Sender principal.ID
+	terms  *signature.Terms
 }
 
 // MayReach reports whether the delegations let the request be sent to a canister.
-func (a *Authenticated) MayReach(canister principal.ID) bool {
-	return a.targets == nil || a.targets[canister]
-}
+func (a *Authenticated) MayReach(canister principal.ID) bool { return a.terms.MayReach(canister) }
 
 // Check decides whether a request is signed as its sender demands, at the time
 // now of this node's clock.
@@ -69,7 +44,8 @@ func (a *Authenticated) MayReach(canister principal.ID) bool {
 // for those the caller asks MayReach. Limits that envelope.Decode keeps are checked
 // again, so that an envelope from elsewhere gains nothing.
 //
-// The errors are *ExpiryError, *SenderError, *DelegationError, *SignatureError and *TargetError.
+// The errors are *ExpiryError, *SenderError, *TargetError, *signature.DelegationError
+// and *signature.Error.
 func (v *Verifier) Check(e *envelope.Envelope, now types.Time) (*Authenticated, error) {
 	r := &e.Request
 	if len(r.Nonce) > envelope.MaxNonceBytes {
@@ -84,14 +60,17 @@ func (v *Verifier) Check(e *envelope.Envelope, now types.Time) (*Authenticated, 
 	if err := checkSender(e); err != nil {
 		return nil, err
 	}
-	targets, err := checkDelegations(e, now)
+	terms, err := signature.ReadChain(e.SenderPublicKey, e.SenderDelegation, now.Std())
 	if err != nil {
 		return nil, err
 	}
-	if err := v.checkSignatures(e); err != nil {
+	if r.Kind == envelope.Call && terms.QueriesOnly > 0 {
+		return nil, &signature.DelegationError{Index: terms.QueriesOnly, Reason: `has the permissions "queries", which allow queries and read_state but no calls`}
+	}
+	if err := v.checkSignatures(e, terms.Key); err != nil {
 		return nil, err
 	}
-	auth := &Authenticated{Sender: r.Sender, targets: targets}
+	auth := &Authenticated{Sender: r.Sender, terms: terms}
 	if err := checkTargets(r, auth); err != nil {
 		return nil, err
 	}
@@ -112,7 +91,7 @@ func (v *Verifier) checkAnonymous(e *envelope.Envelope, now types.Time) (*Authen
 			return nil, err
 		}
 	}
-	return &Authenticated{Sender: r.Sender}, nil
+	return &Authenticated{Sender: r.Sender, terms: &signature.Terms{}}, nil
 }
 
 func checkExpiry(r *envelope.Request, now types.Time) error {
@@ -147,17 +126,13 @@ func checkTargets(r *envelope.Request, auth *Authenticated) error {
 	return nil
 }
 
-// checkSignatures verifies the chain from sender_pubkey to the request, and the sender info.
-func (v *Verifier) checkSignatures(e *envelope.Envelope) error {
-	key := e.SenderPublicKey
-	for i := range e.SenderDelegation {
-		d := &e.SenderDelegation[i]
-		if err := v.verifyAs(fmt.Sprintf("delegation %d", i+1), key, d.Delegation.SignedBytes(), d.Signature); err != nil {
-			return err
-		}
-		key = d.Delegation.PublicKey
+// checkSignatures verifies the chain from sender_pubkey to the key that signs the
+// request, the request's signature by it, and the sender info.
+func (v *Verifier) checkSignatures(e *envelope.Envelope, key []byte) error {
+	if err := v.signatures.VerifyChain(e.SenderPublicKey, e.SenderDelegation); err != nil {
+		return err
 	}
-	if err := v.verifyAs("sender_sig", key, envelope.RequestSignedBytes(e.RequestID), e.SenderSig); err != nil {
+	if err := v.signatures.VerifyAs("sender_sig", key, envelope.RequestSignedBytes(e.RequestID), e.SenderSig); err != nil {
 		return err
 	}
 	if e.Request.SenderInfo == nil {
@@ -168,69 +143,14 @@ func (v *Verifier) checkSignatures(e *envelope.Envelope) error {
 
 func (v *Verifier) checkSenderInfo(e *envelope.Envelope) error {
 	info := e.Request.SenderInfo
-	key, err := ParseKey(e.SenderPublicKey)
+	key, err := signature.ParseKey(e.SenderPublicKey)
 	switch {
 	case err != nil:
-		return &SignatureError{What: "sender_info", Err: err}
-	case key.Scheme != CanisterSignature:
-		return &SignatureError{What: "sender_info", Err: fmt.Errorf("sender_pubkey is a key of scheme %s: only senders with canister signatures have sender info", key.Scheme)}
+		return &signature.Error{What: "sender_info", Err: err}
+	case key.Scheme != signature.CanisterSignature:
+		return &signature.Error{What: "sender_info", Err: fmt.Errorf("sender_pubkey is a key of scheme %s: only senders with canister signatures have sender info", key.Scheme)}
 	case key.Signer != info.Signer:
-		return &SignatureError{What: "sender_info", Err: fmt.Errorf("the signer is %s, but sender_pubkey is a key of canister %s", info.Signer, key.Signer)}
+		return &signature.Error{What: "sender_info", Err: fmt.Errorf("the signer is %s, but sender_pubkey is a key of canister %s", info.Signer, key.Signer)}
 	}
-	return v.verifyAs("sender_info", e.SenderPublicKey, envelope.SenderInfoSignedBytes(info.Info), info.Sig)
-}
-
-func (v *Verifier) verifyAs(what string, keyDER, msg, sig []byte) error {
-	if err := v.Verify(keyDER, msg, sig); err != nil {
-		return &SignatureError{What: what, Err: err}
-	}
-	return nil
-}
-
-// Verify checks one signature under a DER-encoded key of any scheme. What was
-// verified once is remembered: no scheme's verdict changes with time.
-func (v *Verifier) Verify(keyDER, msg, sig []byte) error {
-	id := signatureID(keyDER, msg, sig)
-	if v.verified.has(id) {
-		return nil
-	}
-	key, err := ParseKey(keyDER)
-	if err != nil {
-		return err
-	}
-	if err := v.verify(key, msg, sig); err != nil {
-		return fmt.Errorf("%s: %w", key.Scheme, err)
-	}
-	v.verified.add(id)
-	return nil
-}
-
-func (v *Verifier) verify(key *PublicKey, msg, sig []byte) error {
-	switch key.Scheme {
-	case Ed25519:
-		return key.verifyEd25519(msg, sig)
-	case ECDSAP256:
-		return key.verifyP256(msg, sig)
-	case ECDSASecp256k1:
-		return key.verifySecp256k1(msg, sig)
-	case WebAuthn:
-		return key.verifyWebAuthn(msg, sig)
-	case CanisterSignature:
-		return v.verifyCanister(key, msg, sig)
-	default:
-		panic(fmt.Sprintf("usersig: key of scheme %d", key.Scheme))
-	}
-}
-
-// signatureID is a digest of all three, with lengths so that no two triples run together.
-func signatureID(key, msg, sig []byte) [sha256.Size]byte {
-	h := sha256.New()
-	var lengths [16]byte
-	binary.BigEndian.PutUint64(lengths[:8], uint64(len(key)))
-	binary.BigEndian.PutUint64(lengths[8:], uint64(len(msg)))
-	h.Write(lengths[:])
-	h.Write(key)
-	h.Write(msg)
-	h.Write(sig)
-	return [sha256.Size]byte(h.Sum(nil))
+	return v.signatures.VerifyAs("sender_info", e.SenderPublicKey, envelope.SenderInfoSignedBytes(info.Info), info.Sig)
 }

@@ -1,7 +1,6 @@
 package usersig
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,8 @@ import (
 
 	"portico/lightclient/envelope"
 	"portico/lightclient/principal"
+	"portico/lightclient/signature"
+	"portico/lightclient/signature/testsigner"
 	"portico/node/types"
 )
 
@@ -40,11 +41,11 @@ func signed(t testing.TB, id envelope.Identity, r envelope.Request) *envelope.En
 
 // chainOf makes the identity of the first signer, delegated from each to the next.
 // edit changes a delegation before it is signed.
-func chainOf(t testing.TB, signers []testSigner, edit func(i int, d *envelope.Delegation)) envelope.Delegated {
+func chainOf(t testing.TB, signers []testsigner.Signer, edit func(i int, d *envelope.Delegation)) envelope.Delegated {
 	t.Helper()
-	id := envelope.Delegated{PublicKey: signers[0].der, Signer: signers[len(signers)-1]}
+	id := envelope.Delegated{PublicKey: signers[0].DER, Signer: signers[len(signers)-1]}
 	for i, to := range signers[1:] {
-		d := envelope.Delegation{PublicKey: to.der, Expiration: uint64(now.Add(time.Hour))}
+		d := envelope.Delegation{PublicKey: to.DER, Expiration: uint64(now.Add(time.Hour))}
 		if edit != nil {
 			edit(i, &d)
 		}
@@ -55,10 +56,10 @@ func chainOf(t testing.TB, signers []testSigner, edit func(i int, d *envelope.De
 	return id
 }
 
-func ed25519Keys(t testing.TB, n int) []testSigner {
-	keys := make([]testSigner, n)
+func ed25519Keys(t testing.TB, n int) []testsigner.Signer {
+	keys := make([]testsigner.Signer, n)
 	for i := range keys {
-		keys[i] = newEd25519(t)
+		keys[i] = testsigner.Ed25519(t)
 	}
 	return keys
 }
@@ -75,13 +76,13 @@ func wantError[E error](t *testing.T, err error, text string) {
 }
 
 func TestEverySchemeAuthenticatesEveryKindOfRequest(t *testing.T) {
-	v := New(Config{})
-	for name, s := range plainSchemes(t) {
+	v := New(signature.Config{})
+	for name, s := range testsigner.All(t) {
 		for _, kind := range kinds {
 			t.Run(name+" "+kind.String(), func(t *testing.T) {
 				auth, err := v.Check(signed(t, envelope.Keyed{Signer: s}, request(kind)), now)
 				must(t, err)
-				if auth.Sender != s.principal() || !auth.MayReach(canisterB) {
+				if auth.Sender != s.Principal() || !auth.MayReach(canisterB) {
 					t.Fatalf("authenticated as %+v", auth)
 				}
 			})
@@ -90,8 +91,8 @@ func TestEverySchemeAuthenticatesEveryKindOfRequest(t *testing.T) {
 }
 
 func TestTheSameRequestIsRefusedWithAnySignatureBitChanged(t *testing.T) {
-	v := New(Config{})
-	for name, s := range plainSchemes(t) {
+	v := New(signature.Config{})
+	for name, s := range testsigner.All(t) {
 		e := signed(t, envelope.Keyed{Signer: s}, request(envelope.Query))
 		_, err := v.Check(e, now)
 		must(t, err)
@@ -111,46 +112,46 @@ func TestTheSameRequestIsRefusedWithAnySignatureBitChanged(t *testing.T) {
 }
 
 func TestSignatureMustCoverTheRequestWithItsDomainSeparator(t *testing.T) {
-	v := New(Config{})
-	for name, s := range plainSchemes(t) {
+	v := New(signature.Config{})
+	for name, s := range testsigner.All(t) {
 		t.Run(name, func(t *testing.T) {
 			e := signed(t, envelope.Keyed{Signer: s}, request(envelope.Call))
-			e.SenderSig = s.sign(e.RequestID[:])
+			e.SenderSig = s.Signature(e.RequestID[:])
 			_, err := v.Check(e, now)
-			wantError[*SignatureError](t, err, "sender_sig")
+			wantError[*signature.Error](t, err, "sender_sig")
 
 			other := request(envelope.Call)
 			other.Method = "other"
-			e.SenderSig = s.sign(envelope.RequestSignedBytes(other.ID()))
+			e.SenderSig = s.Signature(envelope.RequestSignedBytes(other.ID()))
 			_, err = v.Check(e, now)
-			wantError[*SignatureError](t, err, "sender_sig")
+			wantError[*signature.Error](t, err, "sender_sig")
 		})
 	}
 }
 
 func TestKeyMustBelongToTheSender(t *testing.T) {
-	mine, others := newEd25519(t), newEd25519(t)
+	mine, others := testsigner.Ed25519(t), testsigner.Ed25519(t)
 	e := signed(t, envelope.Keyed{Signer: mine}, request(envelope.Query))
-	e.SenderPublicKey = others.der
-	_, err := New(Config{}).Check(e, now)
-	wantError[*SenderError](t, err, others.principal().String())
+	e.SenderPublicKey = others.DER
+	_, err := New(signature.Config{}).Check(e, now)
+	wantError[*SenderError](t, err, others.Principal().String())
 }
 
 func TestMixedSchemesMayDelegateToEachOther(t *testing.T) {
-	v := New(Config{})
-	all := plainSchemes(t)
+	v := New(signature.Config{})
+	all := testsigner.All(t)
 	for _, names := range [][]string{
 		{"Ed25519", "P-256"},
 		{"P-256", "secp256k1", "Ed25519", "WebAuthn P-256"},
 		{"WebAuthn RSA", "Ed25519", "secp256k1", "P-256", "WebAuthn Ed25519"},
 	} {
-		var signers []testSigner
+		var signers []testsigner.Signer
 		for _, n := range names {
 			signers = append(signers, all[n])
 		}
 		for _, kind := range kinds {
 			auth, err := v.Check(signed(t, chainOf(t, signers, nil), request(kind)), now)
-			if err != nil || auth.Sender != signers[0].principal() {
+			if err != nil || auth.Sender != signers[0].Principal() {
 				t.Fatalf("%v, %s: %+v, %v", names, kind, auth, err)
 			}
 		}
@@ -158,12 +159,12 @@ func TestMixedSchemesMayDelegateToEachOther(t *testing.T) {
 }
 
 func TestEveryLinkOfAChainIsVerified(t *testing.T) {
-	v := New(Config{})
+	v := New(signature.Config{})
 	for broken := range 3 {
 		id := chainOf(t, ed25519Keys(t, 4), nil)
 		id.Chain[broken].Delegation.Expiration++
 		_, err := v.Check(signed(t, id, request(envelope.Query)), now)
-		wantError[*SignatureError](t, err, fmt.Sprintf("delegation %d", broken+1))
+		wantError[*signature.Error](t, err, fmt.Sprintf("delegation %d", broken+1))
 	}
 }
 
@@ -193,7 +194,7 @@ func TestDelegationTargetsAreIntersected(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := chainOf(t, ed25519Keys(t, len(c.targets)+1), func(i int, d *envelope.Delegation) { d.Targets = c.targets[i] })
-			v := New(Config{})
+			v := New(signature.Config{})
 			for _, kind := range []envelope.Kind{envelope.Call, envelope.Query} {
 				_, err := v.Check(signed(t, id, request(kind)), now)
 				if c.ok {
@@ -216,7 +217,7 @@ func TestManagementCallsNeedTheManagementCanisterAsTarget(t *testing.T) {
 		r := request(kind)
 		r.Canister = principal.ID{}
 		id := chainOf(t, ed25519Keys(t, 2), func(_ int, d *envelope.Delegation) { d.Targets = targets })
-		_, err := New(Config{}).Check(signed(t, id, r), now)
+		_, err := New(signature.Config{}).Check(signed(t, id, r), now)
 		return err
 	}
 	must(t, check(envelope.Call, principal.ID{}))
@@ -227,7 +228,7 @@ func TestManagementCallsNeedTheManagementCanisterAsTarget(t *testing.T) {
 }
 
 func TestChainsAreBounded(t *testing.T) {
-	v := New(Config{})
+	v := New(signature.Config{})
 	keys := ed25519Keys(t, envelope.MaxDelegations+2)
 	_, err := v.Check(signed(t, chainOf(t, keys[:envelope.MaxDelegations+1], nil), request(envelope.Call)), now)
 	must(t, err)
@@ -235,29 +236,29 @@ func TestChainsAreBounded(t *testing.T) {
 	e, err := chainOf(t, keys, nil).Sign(request(envelope.Call))
 	must(t, err)
 	_, err = v.Check(e, now)
-	wantError[*DelegationError](t, err, "at most 20")
+	wantError[*signature.DelegationError](t, err, "at most 20")
 
 	e, err = chainOf(t, keys[:2], func(_ int, d *envelope.Delegation) {
 		d.Targets = slices.Repeat([]principal.ID{canisterA}, envelope.MaxTargets+1)
 	}).Sign(request(envelope.Call))
 	must(t, err)
 	_, err = v.Check(e, now)
-	wantError[*DelegationError](t, err, "at most 1000")
+	wantError[*signature.DelegationError](t, err, "at most 1000")
 }
 
 func TestCyclesAreRefused(t *testing.T) {
 	k := ed25519Keys(t, 3)
-	for name, signers := range map[string][]testSigner{
+	for name, signers := range map[string][]testsigner.Signer{
 		"to itself":          {k[0], k[0]},
 		"back to the sender": {k[0], k[1], k[0]},
 		"in the middle":      {k[0], k[1], k[2], k[1]},
 	} {
 		e, err := chainOf(t, signers, nil).Sign(request(envelope.Query))
 		must(t, err)
-		if _, err = New(Config{}).Check(e, now); err == nil {
+		if _, err = New(signature.Config{}).Check(e, now); err == nil {
 			t.Fatalf("a chain that goes %s was accepted", name)
 		}
-		wantError[*DelegationError](t, err, "cycle")
+		wantError[*signature.DelegationError](t, err, "cycle")
 	}
 }
 
@@ -271,17 +272,17 @@ func TestExpiredDelegationsAreRefused(t *testing.T) {
 				d.Expiration = uint64(c.expiration)
 			}
 		})
-		_, err := New(Config{}).Check(signed(t, id, request(envelope.Query)), now)
+		_, err := New(signature.Config{}).Check(signed(t, id, request(envelope.Query)), now)
 		if c.ok {
 			must(t, err)
 		} else {
-			wantError[*DelegationError](t, err, "delegation 2: expired")
+			wantError[*signature.DelegationError](t, err, "delegation 2: expired")
 		}
 	}
 }
 
 func TestQueriesPermissionAnywhereInTheChainBlocksCalls(t *testing.T) {
-	v := New(Config{})
+	v := New(signature.Config{})
 	for at := range 3 {
 		id := chainOf(t, ed25519Keys(t, 4), func(i int, d *envelope.Delegation) {
 			d.Permissions = envelope.PermissionAll
@@ -290,7 +291,7 @@ func TestQueriesPermissionAnywhereInTheChainBlocksCalls(t *testing.T) {
 			}
 		})
 		_, err := v.Check(signed(t, id, request(envelope.Call)), now)
-		wantError[*DelegationError](t, err, fmt.Sprintf("delegation %d", at+1))
+		wantError[*signature.DelegationError](t, err, fmt.Sprintf("delegation %d", at+1))
 		for _, kind := range []envelope.Kind{envelope.Query, envelope.ReadState} {
 			_, err = v.Check(signed(t, id, request(kind)), now)
 			must(t, err)
@@ -303,12 +304,12 @@ func TestQueriesPermissionAnywhereInTheChainBlocksCalls(t *testing.T) {
 	e, err := chainOf(t, ed25519Keys(t, 2), func(_ int, d *envelope.Delegation) { d.Permissions = "none" }).Sign(request(envelope.Query))
 	must(t, err)
 	_, err = v.Check(e, now)
-	wantError[*DelegationError](t, err, `"none"`)
+	wantError[*signature.DelegationError](t, err, `"none"`)
 }
 
 func TestExpiryMustBeAheadButNotFar(t *testing.T) {
-	id := envelope.Keyed{Signer: newEd25519(t)}
-	v := New(Config{})
+	id := envelope.Keyed{Signer: testsigner.Ed25519(t)}
+	v := New(signature.Config{})
 	for _, c := range []struct {
 		expiry types.Time
 		fault  string
@@ -344,7 +345,7 @@ func TestExpiryMustBeAheadButNotFar(t *testing.T) {
 }
 
 func TestAnonymousRequestsCarryNoAuthentication(t *testing.T) {
-	v := New(Config{})
+	v := New(signature.Config{})
 	auth, err := v.Check(signed(t, envelope.Anonymous{}, request(envelope.Call)), now)
 	if err != nil || !auth.Sender.IsAnonymous() || !auth.MayReach(canisterA) {
 		t.Fatalf("%+v, %v", auth, err)
@@ -360,43 +361,51 @@ func TestAnonymousRequestsCarryNoAuthentication(t *testing.T) {
 		_, err := v.Check(e, now)
 		wantError[*SenderError](t, err, name)
 	}
-	e := signed(t, envelope.Keyed{Signer: newEd25519(t)}, request(envelope.Call))
+	e := signed(t, envelope.Keyed{Signer: testsigner.Ed25519(t)}, request(envelope.Call))
 	e.SenderSig = nil
 	_, err = v.Check(e, now)
 	wantError[*SenderError](t, err, "sender_sig is missing")
 }
 
-func TestRememberedSignaturesDoNotSpeakForOtherMessages(t *testing.T) {
-	v := New(Config{CacheEntries: 100})
-	s := newEd25519(t)
-	sig := s.sign([]byte("message"))
-	for range 2 {
-		must(t, v.Verify(s.der, []byte("message"), sig))
-	}
-	if v.Verify(s.der, []byte("messagE"), sig) == nil || v.Verify(newEd25519(t).der, []byte("message"), sig) == nil {
-		t.Fatal("a remembered signature was accepted for another message or key")
-	}
-	// The border between message and signature matters.
-	if v.Verify(s.der, []byte("messag"), append([]byte("e"), sig...)) == nil {
-		t.Fatal("bytes moved from the message to the signature")
+// received sends an envelope through its encoding, as it would reach a node.
+func received(t testing.TB, e *envelope.Envelope) *envelope.Envelope {
+	t.Helper()
+	got, err := envelope.Decode(e.Append(nil))
+	must(t, err)
+	return got
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
-func TestVerifiedSignaturesAreRememberedWithinTheBound(t *testing.T) {
-	c := newCache(8)
-	var ids [][sha256.Size]byte
-	for i := range 100 {
-		id := sha256.Sum256([]byte{byte(i)})
-		ids = append(ids, id)
-		c.add(id)
-		if !c.has(ids[0]) {
-			t.Fatalf("an entry in use was forgotten after %d more", i)
-		}
-		if n := len(c.young) + len(c.old); n > 8 {
-			t.Fatalf("%d entries, bound 8", n)
+func TestPasskeysSignRequestsAndDelegations(t *testing.T) {
+	for name, s := range testsigner.Passkeys(t) {
+		for _, kind := range kinds {
+			e, err := envelope.Keyed{Signer: s}.Sign(request(kind))
+			must(t, err)
+			if auth, err := New(signature.Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.Principal() {
+				t.Errorf("%s signs a %s: %v", name, kind, err)
+			}
+			e, err = chainOf(t, []testsigner.Signer{s, testsigner.Ed25519(t)}, nil).Sign(request(kind))
+			must(t, err)
+			if auth, err := New(signature.Config{}).Check(received(t, e), now); err != nil || auth.Sender != s.Principal() {
+				t.Errorf("%s delegates a %s: %v", name, kind, err)
+			}
 		}
 	}
-	if c.has(ids[1]) {
-		t.Fatal("an unused entry was kept")
+}
+
+func TestAnAssertionHasTheDomainSeparator(t *testing.T) {
+	s := testsigner.WebAuthnP256(t)
+	e, err := envelope.Keyed{Signer: s}.Sign(request(envelope.Call))
+	must(t, err)
+	id := e.RequestID
+	e.SenderSig = s.Signature(id[:])
+	if _, err := New(signature.Config{}).Check(received(t, e), now); err == nil || !strings.Contains(err.Error(), "challenge") {
+		t.Errorf("a passkey signed the bare request id: error %v", err)
 	}
 }

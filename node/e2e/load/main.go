@@ -36,6 +36,7 @@ func main() {
 	flag.IntVar(&cfg.canisters, "canisters", 100, "counters that calls are spread over")
 	flag.IntVar(&cfg.clients, "clients", 192, "calls in flight when throughput is measured")
 	flag.BoolVar(&cfg.noisy, "noisy", false, "measure updates beside noisy canisters and nothing else")
+	flag.StringVar(&cfg.way, "way", "", "beside those noisy canisters alone whose names contain this")
 	flag.DurationVar(&cfg.each, "time", 10*time.Second, "how long to measure each figure")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute+20*cfg.each)
@@ -50,6 +51,7 @@ type config struct {
 	program                              string
 	nodes, sandboxes, canisters, clients int
 	noisy                                bool
+	way                                  string
 	each                                 time.Duration
 }
 
@@ -78,7 +80,7 @@ func run(ctx context.Context, cfg config) (err error) {
 		return err
 	}
 	if cfg.noisy {
-		return errors.Join(n.load(ctx, "one update at a time", 1, cfg.each, n.update), n.beside(ctx, cfg.each))
+		return errors.Join(n.load(ctx, "one update at a time", 1, cfg.each, n.update), n.beside(ctx, cfg.way, cfg.each))
 	}
 	for _, m := range []struct {
 		name    string
@@ -94,7 +96,7 @@ func run(ctx context.Context, cfg config) (err error) {
 			return err
 		}
 	}
-	return n.beside(ctx, cfg.each)
+	return n.beside(ctx, cfg.way, cfg.each)
 }
 
 var (

@@ -90,8 +90,8 @@ func (n *network) load(ctx context.Context, name string, clients int, each time.
 	elapsed := time.Since(began)
 	all := slices.Concat(took...)
 	slices.Sort(all)
-	fmt.Printf("%-22s %7.0f/s with %d in flight; median %v, 95%% %v\n", name, float64(len(all))/elapsed.Seconds(), clients,
-		all[len(all)/2].Round(100*time.Microsecond), all[len(all)*95/100].Round(100*time.Microsecond))
+	fmt.Printf("%-22s %7.0f/s with %d in flight; median %v, 95%% %v, most %v\n", name, float64(len(all))/elapsed.Seconds(), clients,
+		all[len(all)/2].Round(100*time.Microsecond), all[len(all)*95/100].Round(100*time.Microsecond), all[len(all)-1].Round(100*time.Microsecond))
 	return n.explain(ctx, before, elapsed)
 }
 

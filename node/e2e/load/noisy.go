@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 const nuisanceClients = 3
 
 // beside measures one update at a time while another canister uses all that it is allowed, in
-// each of the ways that there are.
-func (n *network) beside(ctx context.Context, each time.Duration) error {
+// each of the ways whose names contain a text.
+func (n *network) beside(ctx context.Context, name string, each time.Duration) error {
 	module, err := u.Module(u.Export("canister_heartbeat", u.Heartbeat))
 	if err != nil {
 		return err
 	}
-	for i := range u.Nuisances(principal.ID{}) {
+	for i, way := range u.Nuisances(principal.ID{}) {
+		if !strings.Contains(way.Name, name) {
+			continue
+		}
 		if err := n.besideOne(ctx, module, i, each); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -46,21 +47,77 @@ func (m *Memory) Checkpoints() uint64 {
 // durable copy of the published content; the caller syncs the directory. The file at path must
 // not be written by anybody, and is never again by the Memory while the link is there.
 func (m *Memory) Checkpoint(path string) (Delta, error) {
-	m.io.Lock()
-	d, err := m.link(path)
-	writes, synced := m.writes, m.writes == m.synced
-	m.io.Unlock()
-	if err != nil || synced {
+	d, sync, err := m.Link(path)
+	if err != nil {
 		return d, err
 	}
-	// The linked file does not change any more, so that the next round may go on.
-	if err := (&inode{path: path}).with((*os.File).Sync); err != nil {
-		return Delta{}, fmt.Errorf("heap: checkpoint %s: %w", path, err)
-	}
+	defer m.Settle()
+	return d, sync()
+}
+
+// Link is Checkpoint without waiting for the disk: the copy is durable when sync has returned,
+// which may be called while rounds go on. Until Settle, a Publish of a large memory that would
+// have to copy all of it waits instead, because the checkpoint before this one, which goes when
+// this one stands, has the file that makes that needless.
+func (m *Memory) Link(path string) (d Delta, sync func() error, err error) {
 	m.io.Lock()
-	m.synced = max(m.synced, writes)
-	m.io.Unlock()
-	return d, nil
+	defer m.io.Unlock()
+	d, err = m.link(path)
+	if err != nil {
+		return d, nil, err
+	}
+	m.settling = true
+	writes, synced := m.writes, m.writes == m.synced
+	return d, func() error {
+		if synced {
+			return nil
+		}
+		if err := (&inode{path: path}).with((*os.File).Sync); err != nil {
+			return fmt.Errorf("heap: checkpoint %s: %w", path, err)
+		}
+		m.io.Lock()
+		defer m.io.Unlock()
+		m.synced = max(m.synced, writes)
+		return nil
+	}, nil
+}
+
+// Settle says that the checkpoint that Link began stands, or never will.
+func (m *Memory) Settle() {
+	m.io.Lock()
+	defer m.io.Unlock()
+	m.settling = false
+	m.settled.Broadcast()
+}
+
+// smallCopy is what is copied rather than waited for.
+const smallCopy = 16 * types.MiB
+
+// awaitSpare waits while a checkpoint is being made, if the spare belongs to the one before it
+// and a copy of all data would be dearer than that of what changed since.
+func (m *Memory) awaitSpare() error {
+	for m.settling && m.spare != nil {
+		sole, err := soleLink(m.spare.path)
+		if err != nil || sole {
+			return err
+		}
+		data, err := dataBytes(m.work.path)
+		if err != nil || data <= max(smallCopy, 2*m.stale.bytes()) {
+			return err
+		}
+		m.settled.Wait()
+	}
+	return nil
+}
+
+// dataBytes is how much of a file is no hole.
+func dataBytes(path string) (uint64, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0, fmt.Errorf("heap: %w", err)
+	}
+	const statBlock = 512 // bytes, whatever the file system's block is
+	return uint64(st.Sys().(*syscall.Stat_t).Blocks) * statBlock, nil
 }
 
 func (m *Memory) link(path string) (Delta, error) {
@@ -86,7 +143,7 @@ func (m *Memory) link(path string) (Delta, error) {
 func (m *Memory) Prepare() error {
 	m.io.Lock()
 	defer m.io.Unlock()
-	if m.work == nil {
+	if m.work == nil || m.settling {
 		return nil
 	}
 	if sole, err := soleLink(m.work.path); err != nil || sole {

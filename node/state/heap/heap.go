@@ -42,7 +42,9 @@
 // memory's own working path is its only link. The next Publish therefore
 // turns to another file, the spare: the file of the checkpoint before, once nobody
 // links to it any more, on which the pages changed since then are copied; or, if
-// there is none, a copy without the holes. A crash at any moment leaves checkpoints as
+// there is none, a copy without the holes. Rounds go on while a checkpoint is made durable:
+// meanwhile the checkpoint before it still has the spare, so that a small memory is copied, and
+// the Publish of a large one waits. A crash at any moment leaves checkpoints as
 // they were, since nothing that is linked elsewhere is ever opened for writing.
 // Working files promise nothing after a crash: a restarted process opens
 // checkpoints with OpenCheckpoint.
@@ -141,8 +143,11 @@ type Memory struct {
 	spaces  Spaces // of the views; nil = in this process
 	room    uint64 // least address space that a hosted view reserves
 
-	// io serialises what writes files: Publish, the linking step of Checkpoint, Prepare.
+	// io serialises what writes files: Publish, Link, Prepare.
 	io sync.Mutex
+	// settling says that a checkpoint is being made, settled when it is not any more.
+	settling bool
+	settled  *sync.Cond // of io
 	// mu lets queries start while io is held, except while work changes.
 	mu      sync.RWMutex
 	work    *inode
@@ -219,10 +224,12 @@ func newMemory(path string, b Backend, f *os.File) (*Memory, error) {
 	if err := remove(path+spareSuffix, path+tempSuffix, path+baseSuffix); err != nil {
 		return nil, err
 	}
-	return &Memory{
+	m := &Memory{
 		path: path, backend: b, room: minRoom, work: &inode{path: path}, size: size, next: size,
 		queries: map[*QueryView]struct{}{}, writes: 1, stale: pageSet{}, changed: pageSet{},
-	}, nil
+	}
+	m.settled = sync.NewCond(&m.io)
+	return m, nil
 }
 
 // Size is the published size in bytes.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"portico/node/types"
 )
@@ -97,6 +98,51 @@ func TestQueryOlderThanTwoCheckpointsSeesItsRound(t *testing.T) {
 		must(t, q.Refresh())
 		all(t, q.Bytes(), 6)
 	})
+}
+
+// While a checkpoint is made, the one before it keeps the file that the next round would write to.
+func TestOnlyALargeMemoryWaitsForACheckpointThatIsBeingMade(t *testing.T) {
+	for _, size := range []uint64{smallCopy, smallCopy + types.WasmPageBytes} {
+		synctest.Test(t, func(t *testing.T) { publishBesideACheckpoint(t, size) })
+	}
+}
+
+func publishBesideACheckpoint(t *testing.T, size uint64) {
+	m, err := Open(filepath.Join(t.TempDir(), "memory"), Auto)
+	must(t, err)
+	defer func() { must(t, m.Close()) }()
+	must(t, m.Resize(size))
+	must(t, m.Write(bytes.Repeat([]byte{1}, int(size)), 0))
+	must(t, m.Publish())
+	round := func(n byte) {
+		must(t, m.Write([]byte{n}, 0))
+		must(t, m.Publish())
+	}
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	_, err = m.Checkpoint(first)
+	must(t, err)
+	round(2)
+	_, sync, err := m.Link(second)
+	must(t, err)
+	published := false
+	go func() {
+		round(3)
+		published = true
+	}()
+	synctest.Wait()
+	if small := size <= smallCopy; published != small {
+		t.Errorf("while a checkpoint is made, a memory of %d bytes is published: %v, want %v", size, published, small)
+	}
+	must(t, sync())
+	must(t, os.Remove(first))
+	m.Settle()
+	synctest.Wait()
+	file, err := os.ReadFile(second)
+	must(t, err)
+	if !published || file[0] != 2 {
+		t.Errorf("published %v; the checkpoint begins with %d, want what was published before it", published, file[0])
+	}
 }
 
 func TestAQueryIsUndoneToItsRoundWhateverIsPublishedMeanwhile(t *testing.T) {

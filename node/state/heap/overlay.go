@@ -130,6 +130,15 @@ func words(r Range) iter.Seq2[uint64, uint64] {
 	}
 }
 
+// bytes is the size of the pages of the set.
+func (s pageSet) bytes() uint64 {
+	n := 0
+	for _, pages := range s {
+		n += bits.OnesCount64(pages)
+	}
+	return uint64(n) * PageBytes
+}
+
 // ranges are the pages of the set in order.
 func (s pageSet) ranges() []Range {
 	var rs []Range

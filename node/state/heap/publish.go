@@ -199,6 +199,9 @@ func (m *Memory) thaw() error {
 
 // readySpare opens the spare and gives it the published content.
 func (m *Memory) readySpare() (*os.File, error) {
+	if err := m.awaitSpare(); err != nil {
+		return nil, err
+	}
 	f, err := m.openSpare()
 	if err != nil {
 		return nil, err

@@ -92,43 +92,129 @@ func Open(dir string) (*Store, error) {
 // Write makes c durable and removes the checkpoint before it. Heights must increase. After an
 // error the older checkpoint is still there, unless the error says that c stands.
 func (s *Store) Write(c Checkpoint) error {
+	w, err := s.Begin(c)
+	if err != nil {
+		return err
+	}
+	return w.Finish()
+}
+
+// A Writing is a checkpoint that is being made.
+type Writing struct {
+	store  *Store
+	c      Checkpoint
+	folder string
+	linked map[string]linked // by the memory's name
+}
+
+// linked is a memory that is part of a checkpoint but for its hashes and its durability.
+type linked struct {
+	delta heap.Delta
+	sync  func() error
+}
+
+// Begin begins a checkpoint: its memories are those of now, whatever is published afterwards. The
+// rest is Finish, which must be called, and before the next Begin. It may take seconds, and rounds
+// may go on meanwhile; only a large memory's may have to wait (heap.Memory.Link).
+func (s *Store) Begin(c Checkpoint) (*Writing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	heights, err := s.heights()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n := len(heights); n > 0 && c.Height <= heights[n-1] {
-		return fmt.Errorf("store: checkpoint %d after checkpoint %d", c.Height, heights[n-1])
+		return nil, fmt.Errorf("store: checkpoint %d after checkpoint %d", c.Height, heights[n-1])
 	}
 	if err := s.readLatest(heights); err != nil {
-		return err
+		return nil, err
 	}
-	writing := filepath.Join(s.dir, writingPrefix+strconv.FormatUint(uint64(c.Height), 10))
-	if err := s.files.removeAll(writing); err != nil {
-		return err
+	w := &Writing{store: s, c: c, folder: filepath.Join(s.dir, writingPrefix+strconv.FormatUint(uint64(c.Height), 10)), linked: map[string]linked{}}
+	if err := s.files.removeAll(w.folder); err != nil {
+		return nil, err
 	}
-	m, changed, err := s.fill(writing, c)
-	if err == nil {
-		err = s.files.rename(writing, s.folder(c.Height))
+	if err := w.link(); err != nil {
+		return nil, w.failed(err)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("store: checkpoint %d: %w", c.Height, err), s.files.removeAll(writing))
-	}
-	s.latest = m
-	if err := s.files.sync(s.dir); err != nil {
-		return fmt.Errorf("store: checkpoint %d may or may not stand: %w", c.Height, err)
-	}
-	maps.DeleteFunc(s.sums, func(k *heap.Memory, _ *sums) bool { _, kept := changed[k]; return !kept })
-	s.busy = nil
-	for m, written := range changed {
-		if written {
-			s.busy = append(s.busy, m)
+	return w, nil
+}
+
+// link makes the folders, and links to the memories.
+func (w *Writing) link() error {
+	s := w.store
+	for _, d := range []string{w.folder, kindBlob.folder(w.folder), kindMemory.folder(w.folder), kindFile.folder(w.folder)} {
+		if err := s.files.mkdir(d); err != nil {
+			return err
 		}
 	}
+	var group errgroup.Group
+	group.SetLimit(s.workers)
+	var mu sync.Mutex // w.linked
+	for _, name := range slices.Sorted(maps.Keys(w.c.Memories)) {
+		group.Go(func() error {
+			if err := checkName(name); err != nil {
+				return err
+			}
+			path := entry{Kind: kindMemory, Name: name}.path(w.folder)
+			if err := s.files.before("checkpoint", path); err != nil {
+				return err
+			}
+			d, sync, err := w.c.Memories[name].Link(path)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			w.linked[name] = linked{d, sync}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// failed gives the checkpoint up.
+func (w *Writing) failed(err error) error {
+	w.settle()
+	return errors.Join(fmt.Errorf("store: checkpoint %d: %w", w.c.Height, err), w.store.files.removeAll(w.folder))
+}
+
+// settle lets the memories go on.
+func (w *Writing) settle() {
+	for name := range w.linked {
+		w.c.Memories[name].Settle()
+	}
+}
+
+// Finish makes the checkpoint durable and removes the one before it. After an error that one is
+// still there, unless the error says that the new one stands.
+func (w *Writing) Finish() error {
+	s := w.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := s.fill(w)
+	if err == nil {
+		err = s.files.rename(w.folder, s.folder(w.c.Height))
+	}
+	if err != nil {
+		return w.failed(err)
+	}
 	// Removing older checkpoints sets their files free for the memories to use again.
-	if err := s.clean(c.Height); err != nil {
-		return fmt.Errorf("store: checkpoint %d stands, but: %w", c.Height, err)
+	defer w.settle()
+	s.latest = m
+	if err := s.files.sync(s.dir); err != nil {
+		return fmt.Errorf("store: checkpoint %d may or may not stand: %w", w.c.Height, err)
+	}
+	s.busy = nil
+	kept := map[*heap.Memory]bool{}
+	for name, x := range w.linked {
+		kept[w.c.Memories[name]] = true
+		if len(x.delta.Changed) > 0 {
+			s.busy = append(s.busy, w.c.Memories[name])
+		}
+	}
+	maps.DeleteFunc(s.sums, func(m *heap.Memory, _ *sums) bool { return !kept[m] })
+	if err := s.clean(w.c.Height); err != nil {
+		return fmt.Errorf("store: checkpoint %d stands, but: %w", w.c.Height, err)
 	}
 	return nil
 }
@@ -158,21 +244,16 @@ func (s *Store) Hash() types.Hash {
 	return s.latest.hash()
 }
 
-// fill writes the folder of a checkpoint, synced. It tells which memories changed.
-func (s *Store) fill(dir string, c Checkpoint) (*manifest, map[*heap.Memory]bool, error) {
-	for _, d := range []string{dir, kindBlob.folder(dir), kindMemory.folder(dir), kindFile.folder(dir)} {
-		if err := s.files.mkdir(d); err != nil {
-			return nil, nil, err
-		}
-	}
+// fill completes the folder of a checkpoint, synced.
+func (s *Store) fill(w *Writing) (*manifest, error) {
+	dir, c := w.folder, w.c
 	var jobs []func() (entry, error)
 	for _, name := range slices.Sorted(maps.Keys(c.Blobs)) {
 		jobs = append(jobs, func() (entry, error) { return s.writeBlob(dir, name, c.Blobs[name]) })
 	}
-	changed := make(map[*heap.Memory]bool, len(c.Memories))
-	var mu sync.Mutex // changed, s.sums
+	var mu sync.Mutex // s.sums
 	for _, name := range slices.Sorted(maps.Keys(c.Memories)) {
-		jobs = append(jobs, func() (entry, error) { return s.linkMemory(dir, name, c.Memories[name], changed, &mu) })
+		jobs = append(jobs, func() (entry, error) { return s.hashMemory(dir, name, c.Memories[name], w.linked[name], &mu) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.LinkedFiles)) {
 		jobs = append(jobs, func() (entry, error) { return s.linkFile(dir, name, c.LinkedFiles[name]) })
@@ -187,17 +268,17 @@ func (s *Store) fill(dir string, c Checkpoint) (*manifest, map[*heap.Memory]bool
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.files.write(filepath.Join(dir, manifestName), m.append(nil)); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, d := range []string{kindBlob.folder(dir), kindMemory.folder(dir), kindFile.folder(dir), dir} {
 		if err := s.files.sync(d); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return m, changed, nil
+	return m, nil
 }
 
 func (s *Store) writeBlob(dir, name string, content []byte) (entry, error) {
@@ -214,22 +295,15 @@ func (s *Store) writeBlob(dir, name string, content []byte) (entry, error) {
 	return e, s.files.write(e.path(dir), content)
 }
 
-func (s *Store) linkMemory(dir, name string, m *heap.Memory, changed map[*heap.Memory]bool, mu *sync.Mutex) (entry, error) {
-	if err := checkName(name); err != nil {
-		return entry{}, err
-	}
-	e := entry{Kind: kindMemory, Name: name}
-	if err := s.files.before("checkpoint", e.path(dir)); err != nil {
-		return entry{}, err
-	}
-	d, err := m.Checkpoint(e.path(dir))
-	if err != nil {
+// hashMemory makes a memory that is linked durable, and hashes what changed of it.
+func (s *Store) hashMemory(dir, name string, m *heap.Memory, x linked, mu *sync.Mutex) (entry, error) {
+	e, d := entry{Kind: kindMemory, Name: name}, x.delta
+	if err := x.sync(); err != nil {
 		return entry{}, err
 	}
 	mu.Lock()
 	old := s.sums[m]
 	delete(s.sums, m)
-	changed[m] = len(d.Changed) > 0
 	mu.Unlock()
 	e.Size = d.Size
 	ranges := d.Changed

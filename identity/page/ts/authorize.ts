@@ -1,0 +1,148 @@
+// The page on which somebody signs in to the dapp that opened it.
+
+import { $, field, make, onDo, onSubmit, run, show } from "./dom.ts";
+import { entrance } from "./entrance.ts";
+import type { Account } from "./interface.ts";
+import { knownIdentities } from "./known.ts";
+import { explain } from "./problem.ts";
+import { awaitRequest, ProtocolError, type SignInRequest } from "./protocol/request.ts";
+import type { Session } from "./session.ts";
+import { day, duration, host } from "./words.ts";
+
+/** What the canister gives if a dapp does not say, and the most it gives (Internet Identity specification). */
+const usualLife = 30n * 60_000_000_000n;
+const longestLife = 30n * 24n * 3_600_000_000_000n;
+
+let request: SignInRequest;
+/** Whether the person wants to see their accounts first. */
+let choosing = false;
+let session: Session | undefined;
+/** What the app has not been told yet. */
+let failure: ProtocolError | undefined;
+
+const door = await entrance(async (entered) => {
+  session = entered;
+  if (choosing) await chooseAccount(entered);
+  else await grant(entered, undefined);
+});
+
+/** Signs for an account and hands it to the dapp, which closes this window. */
+async function grant(as: Session, account: bigint | undefined): Promise<void> {
+  show("working");
+  try {
+    const { derivationOrigin, sessionKey, maxTimeToLive } = request;
+    const granted = await door.backend.delegation(as, { origin: derivationOrigin, account, sessionKey, maxTimeToLive });
+    request.grant(granted, { method: as.method, attributes: (asked) => door.backend.attributes(as, derivationOrigin, account, asked) });
+  } catch (error) {
+    show("start");
+    throw error;
+  }
+  show("done");
+  // Most dapps close the window now. Those that do not may ask for something else.
+  request.next().then((next) => {
+    request = next;
+    present();
+  }, fail);
+}
+
+async function chooseAccount(as: Session): Promise<void> {
+  const accounts = await door.backend.accounts(as, request.derivationOrigin);
+  $("accounts").replaceChildren(...accounts.map((account) => make("li", "", accountButton(as, account))));
+  show("accounts");
+}
+
+function accountButton(as: Session, { account_number, name, last_used }: Account): HTMLButtonElement {
+  const used = last_used[0] === undefined ? "" : `Used on ${day(last_used[0])}`;
+  const button = make("button", "second", name[0] || "Main account", make("span", "sub", used || (account_number[0] === undefined ? "The one that you get without choosing" : "Not used yet")));
+  button.type = "button";
+  button.addEventListener("click", () => void run(undefined, "Signing you in", () => grant(as, account_number[0])));
+  return button;
+}
+
+/** Shows who asks, as whom and for how long. */
+function present(): void {
+  const { origin, derivationOrigin, maxTimeToLive } = request;
+  const asked = maxTimeToLive ?? usualLife;
+  $("who").replaceChildren(make("strong", "", host(origin)), " wants you to sign in.");
+  const as = $("as");
+  as.hidden = derivationOrigin === origin;
+  as.replaceChildren("It gets the pseudonym that you have at ", make("strong", "", host(derivationOrigin)), ", which allows it.");
+  $("life").textContent =
+    request.purpose === "accounts"
+      ? "It learns your pseudonym there, and cannot act as you."
+      : `It can act as you there for ${duration(asked < longestLife ? asked : longestLife)}.`;
+  for (const e of document.querySelectorAll("[data-origin]")) e.textContent = host(derivationOrigin);
+  door.refresh();
+  show("start");
+}
+
+function fail(error: unknown): void {
+  failure = error instanceof ProtocolError ? error : undefined;
+  const kind = failure?.kind ?? "malformed";
+  show("failed");
+  for (const button of document.querySelectorAll<HTMLElement>('[data-do="leave"]')) button.hidden = !window.opener;
+  $("reason").textContent = explain(error).message;
+  $("remedy").textContent = remedies[kind];
+}
+
+/** Apps ignore what comes from a window that is gone, so the last answer arrives first. Most then close the window themselves. */
+function closeSoon(): void {
+  setTimeout(() => window.close(), 500);
+}
+
+const remedies: Record<ProtocolError["kind"], string> = {
+  "no-opener": "Open the app and sign in from there. If nothing opens then, allow pop-ups for the app: your browser may have blocked the window.",
+  timeout: "Close this window and try again from the app. If it happens again, tell whoever made the app.",
+  malformed: "Go back and tell whoever made the app.",
+  key: "Go back and tell whoever made the app.",
+  origin: "You were not signed in, and the app learned nothing about you.",
+  aborted: "Close this window and try again from the app.",
+};
+
+/** The passkey of somebody who is known here is asked for by name, else any. */
+const enter = (button: HTMLButtonElement, how = knownIdentities()[0]?.passkeys.length ? "continue-known" : "continue"): void => door.deeds[how]?.(button);
+
+function signIn(button: HTMLButtonElement, how: string): void {
+  choosing = false;
+  const as = session;
+  if (how === "continue-known" && as && Date.now() < as.expires) void run(button, "Signing you in", () => grant(as, undefined));
+  else enter(button, how);
+}
+
+onDo({
+  continue: (button) => signIn(button, "continue"),
+  "continue-known": (button) => signIn(button, "continue-known"),
+  choose: (button) => {
+    choosing = true;
+    const as = session;
+    if (as && Date.now() < as.expires) void run(button, "Looking for your accounts", () => chooseAccount(as));
+    else enter(button);
+  },
+  cancel: () => {
+    request.refuse({ kind: "cancelled", message: "The person did not sign in." });
+    closeSoon();
+    show("failed");
+    $("reason").textContent = "You did not sign in.";
+    $("remedy").textContent = "You can close this window.";
+  },
+  leave: () => {
+    failure?.tell();
+    closeSoon();
+  },
+});
+
+onSubmit("account-form", (values, button) => {
+  if (!session) return;
+  const as = session;
+  void run(button, "Creating the account", async () => {
+    const { account_number } = await door.backend.createAccount(as, request.derivationOrigin, field(values, "name"));
+    await grant(as, account_number[0]);
+  });
+});
+
+try {
+  request = await awaitRequest({ settings: door.settings, signal: new AbortController().signal });
+  present();
+} catch (error) {
+  fail(error);
+}
