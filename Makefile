@@ -93,7 +93,7 @@ conformance: build ## every behaviour of the interface specification, on NODES r
 	$(GO) test -c -o build/conformance ./node/conformance
 	build/conformance -test.run TestConformance -test.timeout 15m -nodes $(NODES) -sandboxes $(SANDBOXES) -program $(BIN)
 
-# An hour on two quiet cores, and twice that on busy ones; its parts can be run alone.
+# Long: the first of its parts took 55 minutes on two cores that much else used. They can be run alone.
 bench: bench-replica bench-gateway bench-browser ## the figures in the README, beside those of peers
 
 bench-replica: build ## its part that needs neither peers nor a browser; GIB is the size of the largest state
@@ -108,7 +108,7 @@ bench-gateway: build sample peers ## its part beside nginx, and under load
 	$(GO) run ./gateway/bench
 	$(GO) run ./gateway/bench -load $(BIN) -sample $(SAMPLE)
 
-bench-browser: worker sample chromium ## its part in Chromium, and uploads
+bench-browser: build worker sample chromium ## its part in Chromium, and uploads
 	$(NODE) web/e2e/bench-certificate.mjs
 	$(NODE) web/e2e/bench-response.mjs
 	$(NODE) web/e2e/bench-page.mjs
