@@ -52,6 +52,7 @@ async function curl(what, { headers = [], body, port = "main", more = [] } = {})
   const { stdout } = await new Promise((resolve, reject) => {
     const child = execFile("curl", [...args, url], { encoding: "latin1", maxBuffer: 1 << 26 }, (e, stdout, stderr) =>
       e ? reject(new Error(`${e.message}\n${stderr}`)) : resolve({ stdout }));
+    child.stdin.on("error", () => {}); // curl may have ended before it was given a body that it does not want
     child.stdin.end(body ?? "");
   });
   let rest = stdout.replace(/^HTTP\/1.1 100 [^]*?\r\n\r\n/, "");
