@@ -15,7 +15,7 @@ BIN     := bin/portico
 WORKER  := bin/worker
 SAMPLE  := build/sample
 
-.PHONY: help run test check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample example assets identity clean deps
+.PHONY: help run test e2e check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample example assets identity clean deps
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,9 +63,15 @@ example: deps ## the page of a web server off the network that takes log-ins wit
 
 FORCE:
 
-test: build worker sample identity example chromium peers ## everything: packages, specification vectors, real clients, browser
+tested = build worker sample identity example chromium peers
+clients = $(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+
+test: $(tested) ## everything: packages, specification vectors, real clients, browser
 	$(GO) test ./...
-	$(NODE) --test --test-concurrency=1 $(shell find lightclient gateway web node identity -name '*.test.mjs' -not -path '*/node_modules/*' | sort)
+	$(clients)
+
+e2e: $(tested) ## of these the tests with real clients and a browser
+	$(clients)
 
 .PHONY: screenshots
 screenshots: build worker identity chromium ## pictures of every page, light and dark, wide and narrow, in build/screenshots
