@@ -209,7 +209,23 @@ func (s *store) signatureOf(seed [32]byte, message, certificate []byte) []byte {
 	witness := hashtree.Witness(s.tree(), []hashtree.Path{{[]byte(sigLabel), a[:], b[:]}})
 	out := cbor.AppendMap(cbor.AppendSelfDescribe(nil), 2)
 	out = cbor.AppendBytes(cbor.AppendText(out, "certificate"), certificate)
-	return hashtree.Append(cbor.AppendText(out, "tree"), witness)
+	return hashtree.Append(cbor.AppendText(out, "tree"), hideEmpty(witness))
+}
+
+// hideEmpty replaces the empty sides of forks by their hash, which leaves the root as it
+// is. Agents in Rust, and so icp-cli, take an empty left side for the end of a search and do
+// not find what is to the right of it (ic-certification, lookup_label).
+func hideEmpty(t hashtree.Tree) hashtree.Tree {
+	switch t := t.(type) {
+	case hashtree.Empty:
+		return hashtree.Pruned(t.Hash())
+	case *hashtree.Fork:
+		return &hashtree.Fork{Left: hideEmpty(t.Left), Right: hideEmpty(t.Right)}
+	case *hashtree.Labeled:
+		return &hashtree.Labeled{Label: t.Label, Sub: hideEmpty(t.Sub)}
+	default:
+		return t
+	}
 }
 
 // message is what is signed of a delegation.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
 )
 
@@ -355,5 +356,52 @@ func TestAccountsHavePrincipalsOfTheirOwn(t *testing.T) {
 	c.do(anna.id, "create_account", args{a, origin, strings.Repeat("x", maxAccountName+1)}, &long)
 	if long.Err == nil || !long.Err.NameTooLong {
 		t.Errorf("a long name: %+v", long)
+	}
+}
+
+// Agents in Rust stop at an empty left side and find nothing beyond it.
+func TestProofsOfSignaturesHaveNoEmptySides(t *testing.T) {
+	s := &store{signatures: newSignatures()}
+	emptySides := 0
+	for i := range 40 {
+		if err := s.signatures.sign(1, [32]byte{byte(i)}, []byte("message"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 40 {
+		a, b := plainHash([]byte{byte(i), 31: 0}), plainHash([]byte("message"))
+		whole := hashtree.Witness(s.tree(), []hashtree.Path{{[]byte(sigLabel), a[:], b[:]}})
+		sent := s.signatureOf([32]byte{byte(i)}, []byte("message"), []byte{0})
+		_, tree, _ := bytes.Cut(sent, []byte("dtree"))
+		shown, err := hashtree.Decode(tree)
+		if err != nil {
+			t.Fatalf("signature %d: %v", i, err)
+		}
+		if shown.Hash() != s.root() {
+			t.Fatalf("signature %d: the proof has another root", i)
+		}
+		if _, status := hashtree.Lookup(shown, []byte(sigLabel), a[:], b[:]); status != hashtree.Found {
+			t.Errorf("signature %d: %v in the proof", i, status)
+		}
+		emptySides += countEmpty(whole)
+		if n := countEmpty(shown); n > 0 {
+			t.Errorf("signature %d: %d empty sides", i, n)
+		}
+	}
+	if emptySides == 0 {
+		t.Error("no proof had anything to hide")
+	}
+}
+
+func countEmpty(t hashtree.Tree) int {
+	switch t := t.(type) {
+	case hashtree.Empty:
+		return 1
+	case *hashtree.Fork:
+		return countEmpty(t.Left) + countEmpty(t.Right)
+	case *hashtree.Labeled:
+		return countEmpty(t.Sub)
+	default:
+		return 0
 	}
 }

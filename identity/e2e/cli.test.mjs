@@ -79,8 +79,18 @@ describe("icp identity link web", { skip: missing, timeout: 600_000 }, () => {
     return child.said.trim();
   }
 
-  /** Links an identity, as a person with the phone does it. */
+  /** What icp-cli 1.5.0 now and then panics with when it has got the delegation: its server ends before what it received is read. */
+  const race = "receiving server ended unexpectedly";
+
+  /** Links an identity, as a person with the phone does it; once more if the tool trips over itself. */
   async function link(name, ...more) {
+    const first = await linkOnce(name, more);
+    const { asked, child } = first.child.said.includes(race) ? await linkOnce(name, more) : first;
+    assert.equal(await child.ended, 0, child.said);
+    return asked;
+  }
+
+  async function linkOnce(name, more) {
     const address = join(folder, "address");
     await rm(address, { force: true });
     const child = icp("identity", "link", "web", name, "--auth", person.provider, "--storage", "plaintext", ...more);
@@ -94,9 +104,9 @@ describe("icp identity link web", { skip: missing, timeout: 600_000 }, () => {
     await person.proceed(page);
     await page.locator('[data-view="done"]').waitFor();
     assert.match(page.url(), /\/cli#status=success$/);
-    assert.equal(await child.ended, 0, child.said);
+    await child.ended;
     await page.close();
-    return asked;
+    return { asked, child };
   }
 
   const whoami = (name) =>
