@@ -138,6 +138,14 @@ func TestAPageShowsOneViewAtMostUntilItsScriptDecides(t *testing.T) {
 	}
 }
 
+func TestNothingCanBeClickedUntilTheScriptTakesClicks(t *testing.T) {
+	for path, html := range documents(t) {
+		if inert, needs := strings.Contains(html, "<main inert>"), strings.Contains(html, "<script"); inert != needs {
+			t.Errorf("%s: it has a script: %v, and is inert until then: %v", path, needs, inert)
+		}
+	}
+}
+
 func TestAPageWithoutScriptsSaysThatItNeedsThem(t *testing.T) {
 	for path, html := range documents(t) {
 		if has, needs := strings.Contains(html, "<noscript>"), strings.Contains(html, "<script"); has != needs {

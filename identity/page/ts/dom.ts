@@ -50,7 +50,15 @@ export function tell(problem: Problem): void {
   element.scrollIntoView({ block: "nearest" });
 }
 
-window.addEventListener("unhandledrejection", (event) => tell(explain(event.reason)));
+window.addEventListener("unhandledrejection", (event) => {
+  open();
+  tell(explain(event.reason));
+});
+
+/** The page takes clicks from now on; before, they would be lost (document.templ). */
+function open(): void {
+  document.querySelector("main")?.removeAttribute("inert");
+}
 
 /** Whether something runs that the person waits for: one thing at a time. */
 let running = false;
@@ -98,6 +106,7 @@ export function onDo(deeds: Record<string, (button: HTMLButtonElement) => void>)
     if (to) show(to);
     else if (deed) deeds[deed]?.(button);
   });
+  open();
 }
 
 /** What a form does with the text of its field when it is sent. */
