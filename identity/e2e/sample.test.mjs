@@ -6,8 +6,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Network } from "../../node/e2e/network.mjs";
-import { root, skip } from "../../web/e2e/browser.mjs";
-import { Authenticator, launch, Person } from "./person.mjs";
+import { launch, root, skip } from "../../web/e2e/browser.mjs";
+import { Authenticator, Person } from "./person.mjs";
 
 const sample = path.join(root, "build", "sample");
 const pictures = path.join(root, "build", "screenshots");
