@@ -18,7 +18,7 @@ SAMPLE  := build/sample
 .PHONY: help run test e2e check race fuzz sim bench bench-replica bench-gateway bench-browser build worker extension sample example assets identity clean deps
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: build worker sample identity ## a local network with Internet Identity and a sample dapp, until Ctrl-C
 	$(BIN) up --ii --sample $(SAMPLE)
