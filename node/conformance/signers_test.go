@@ -21,6 +21,7 @@ import (
 
 	"portico/lightclient/cbor"
 	"portico/lightclient/envelope"
+	"portico/lightclient/signature/testsigner"
 )
 
 // signer signs as a user's device does (interface specification, "Signatures").
@@ -94,7 +95,7 @@ func (c *check) newSecp256k1() envelope.Signer {
 
 func (c *check) newWebAuthnECDSA() envelope.Signer {
 	key, point := c.ecdsaKey()
-	cose := coseMap(coseInt(1, 2), coseInt(3, -7), coseInt(-1, 1), coseBytes(-2, point[1:33]), coseBytes(-3, point[33:]))
+	cose := testsigner.COSEMap(testsigner.COSEInt(1, 2), testsigner.COSEInt(3, -7), testsigner.COSEInt(-1, 1), testsigner.COSEBytes(-2, point[1:33]), testsigner.COSEBytes(-3, point[33:]))
 	return webAuthn(cose, func(data []byte) ([]byte, error) {
 		h := sha256.Sum256(data)
 		return ecdsa.SignASN1(rand.Reader, key, h[:])
@@ -104,7 +105,7 @@ func (c *check) newWebAuthnECDSA() envelope.Signer {
 func (c *check) newWebAuthnRSA() envelope.Signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	c.must(err)
-	cose := coseMap(coseInt(1, 3), coseInt(3, -257), coseBytes(-1, key.N.Bytes()), coseBytes(-2, big.NewInt(int64(key.E)).Bytes()))
+	cose := testsigner.COSEMap(testsigner.COSEInt(1, 3), testsigner.COSEInt(3, -257), testsigner.COSEBytes(-1, key.N.Bytes()), testsigner.COSEBytes(-2, big.NewInt(int64(key.E)).Bytes()))
 	return webAuthn(cose, func(data []byte) ([]byte, error) {
 		h := sha256.Sum256(data)
 		return rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, h[:])
@@ -114,7 +115,7 @@ func (c *check) newWebAuthnRSA() envelope.Signer {
 func (c *check) newWebAuthnEd25519() envelope.Signer {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	c.must(err)
-	cose := coseMap(coseInt(1, 1), coseInt(3, -8), coseInt(-1, 6), coseBytes(-2, public))
+	cose := testsigner.COSEMap(testsigner.COSEInt(1, 1), testsigner.COSEInt(3, -8), testsigner.COSEInt(-1, 6), testsigner.COSEBytes(-2, public))
 	return webAuthn(cose, func(data []byte) ([]byte, error) { return ed25519.Sign(private, data), nil })
 }
 
@@ -135,21 +136,3 @@ func webAuthn(cose []byte, sign func(data []byte) ([]byte, error)) envelope.Sign
 		return cbor.AppendBytes(cbor.AppendText(b, "signature"), sig), err
 	}}
 }
-
-// coseMap has integer keys, which the project's codec does not write.
-func coseMap(entries ...[]byte) []byte {
-	return slices.Concat(append([][]byte{cbor.AppendMap(nil, len(entries))}, entries...)...)
-}
-
-func coseInteger(n int64) []byte {
-	if n >= 0 {
-		return cbor.AppendUint(nil, uint64(n))
-	}
-	b := cbor.AppendUint(nil, uint64(-1-n))
-	b[0] |= 1 << 5 // negative integer
-	return b
-}
-
-func coseInt(key, value int64) []byte { return slices.Concat(coseInteger(key), coseInteger(value)) }
-
-func coseBytes(key int64, value []byte) []byte { return cbor.AppendBytes(coseInteger(key), value) }
