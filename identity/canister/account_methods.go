@@ -100,10 +100,11 @@ func prepareAccountDelegation() {
 		d, err := state.delegateAccount(m.Caller(), number, origin, account, func(seed [32]byte) (preparedDelegation, error) {
 			return state.delegate(number, seed, session, ttl, p, now())
 		}, now())
+		// A refusal is an answer and undoes nothing: what had expired is gone from the tree.
+		certify()
 		if err != nil {
 			return failed[preparedDelegation](accountError(m.Caller(), err)), nil
 		}
-		certify()
 		return ok[preparedDelegation, delegationError](d), nil
 	}, &number, &origin, &account, &session, &ttl, &p)
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"portico/lightclient/asset"
+	"portico/lightclient/bls"
+	"portico/lightclient/certificate"
 	"portico/lightclient/hashtree"
 	"portico/lightclient/principal"
 )
@@ -224,6 +228,37 @@ func TestWaitingSignaturesAreBounded(t *testing.T) {
 	}
 	if empty := newSignatures(); s.tree.Hash() != empty.tree.Hash() || len(s.queue) != 0 || len(s.signed) != 0 {
 		t.Error("something is left of expired signatures")
+	}
+}
+
+// A call that is refused may have removed what expired, and pages are proved by the same root.
+func TestARefusedDelegationLeavesPagesCertified(t *testing.T) {
+	c := install(t)
+	anna, ben, session := newPasskey(t, "anna"), newPasskey(t, "ben"), newPasskey(t, "session")
+	a, b := c.newAnchor(anna, "anna"), c.newAnchor(ben, "ben")
+	prepare := func(p passkey, number uint64, origin string) (r result[preparedDelegation, delegationError]) {
+		c.do(p.id, "prepare_account_delegation", args{number, origin, (*uint64)(nil), session.der, (*uint64)(nil), (*permissions)(nil)}, &r)
+		return r
+	}
+	prepare(anna, a, "https://dapp.com")
+	c.pass(30 * time.Second)
+	for i := range maxPerAnchor {
+		prepare(ben, b, fmt.Sprintf("https://dapp%d.com", i))
+	}
+	c.pass(40 * time.Second)
+	if r := prepare(ben, b, "https://dapp.com"); r.Err == nil || r.Err.Internal == nil {
+		t.Fatalf("one more than may wait: %+v", r)
+	}
+	two := uint16(2)
+	var page httpResponse
+	c.query(principal.Anonymous(), "http_request", args{httpRequest{Method: "GET", URL: cliPath, CertificateVersion: &two}}, &page)
+	got := &asset.Response{Status: page.Status, Body: page.Body}
+	for _, h := range page.Headers {
+		got.Headers = append(got.Headers, asset.Header{Name: h.Name, Value: h.Value})
+	}
+	v := &asset.Verifier{Certificates: &certificate.Verifier{RootKey: c.net.RootKey(), BLS: bls.NewVerifier().Verify}}
+	if _, err := v.Verify(c.Self, &asset.Request{Method: "GET", URL: cliPath}, got, c.Now.Std()); err != nil {
+		t.Error(err)
 	}
 }
 
