@@ -29,6 +29,11 @@ const lies = {
     if (path === "/") headers.refresh = "0;url=https://evil.example/";
     return body;
   },
+  // Browsers believe the last of several.
+  "second type": (path, headers, body) => {
+    if (path === "/") headers["content-type"] = [headers["content-type"], "text/html; charset=utf-7"];
+    return body;
+  },
 };
 
 /** A gateway of its own, before the honest one, that lies as it is told. */
@@ -186,7 +191,7 @@ describe("browser extension", { skip }, () => {
   });
 
   for (const [lie, reason] of [
-    ["page", /body/], ["script", /body/], ["stripped and changed", /body/], ["header", /x-motto/], ["redirect", /refresh/],
+    ["page", /body/], ["script", /body/], ["stripped and changed", /body/], ["header", /x-motto/], ["redirect", /refresh/], ["second type", /content-type/],
   ]) {
     test(`alongside: what a gateway changes is covered: ${lie}`, async (t) => {
       const v = await visitor(t);
