@@ -34,6 +34,11 @@ const lies = {
     if (path === "/") headers["content-type"] = [headers["content-type"], "text/html; charset=utf-7"];
     return body;
   },
+  "gateway's page": (path, headers, body) => {
+    if (path !== "/_portico/verify") return body;
+    delete headers["content-security-policy"];
+    return "<!doctype html><title>forged</title><h1>A forged page</h1>";
+  },
 };
 
 /** A gateway of its own, before the honest one, that lies as it is told. */
@@ -233,6 +238,22 @@ describe("browser extension", { skip }, () => {
     const p = await popup(v, "Verified");
     assert.match(p.text, /Verified \/counter\s+asked by this extension/);
     assert.equal(p.badge, "✓");
+  });
+
+  test("strict: the gateway's own pages, which run as the site, are not shown", async (t) => {
+    const v = await visitor(t, { strict: true });
+    liar.lie = "gateway's page";
+    t.after(() => (liar.lie = undefined));
+    await v.page.goto(`${liar.origin}/_portico/verify`).catch(() => {});
+    await warned(v.page);
+    assert.match(await v.page.locator("#reason").innerText(), /the gateway's own/);
+  });
+
+  test("alongside: the gateway's own pages are not checked, and named", async (t) => {
+    const v = await visitor(t);
+    await v.page.goto(`${liar.origin}/_portico/verify`);
+    const p = await popup(v, "Not checked");
+    assert.match(p.text, /Not checked \/_portico\/verify\s+it is the gateway's own/);
   });
 
   test("a stripped certificate changes nothing: the network is asked, not the gateway", async (t) => {

@@ -1,6 +1,6 @@
 // The extension's worker: watches what tabs get, checks it, and tells.
 
-import { check, type Finding } from "./check.ts";
+import { check, type Finding, ofGateway } from "./check.ts";
 import { lightClientOf } from "./gatewayfiles.ts";
 import { clientOf } from "./lightclient.ts";
 import { type Headers, isGateways, settings, type Site, siteOf } from "./networks.ts";
@@ -120,9 +120,10 @@ async function answered(d: Details, byWorker = false): Promise<void> {
   const url = new URL(d.url);
   if (isOurs(url)) return;
   const site = siteOf(url, headersOf(d), s.networks);
-  if (!site || isGateways(url)) return;
+  const own = isGateways(url);
+  if (!site || (own && !["main_frame", "sub_frame", "script"].includes(d.type))) return;
   const origin = d.type === "main_frame" ? url.origin : (await stateOf(d.tabId))?.origin ?? url.origin;
-  const f = await examine(d, url, site, byWorker);
+  const f = own ? ofGateway(url) : await examine(d, url, site, byWorker);
   await add(d.tabId, origin, site, f, page);
   if (f.verdict === "failed") await cover(d.tabId, url, site, f);
 }

@@ -29,6 +29,11 @@ export interface Delivered {
   body?: Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** What a gateway answers in its own name, at the site's own address. */
+export const ofGateway = (url: URL): Finding => ({
+  url: url.href, verdict: "unchecked", reason: "it is the gateway's own: no canister certifies it, and here it could do whatever the site can",
+});
+
 /** Bodies are held in memory while they are compared. */
 const maxBody = 64 << 20;
 

@@ -3,7 +3,7 @@
 // the browser says so in a bar above all pages for as long as it is used.
 
 import type { Asset } from "../../ts/worker/client.ts";
-import { bodyOf, check, type Finding } from "./check.ts";
+import { bodyOf, check, type Finding, ofGateway } from "./check.ts";
 import { clientOf } from "./lightclient.ts";
 import { type Headers, isGateways, settings, type Site, siteOf } from "./networks.ts";
 import { redirectUnattached } from "./rules.ts";
@@ -82,10 +82,13 @@ async function decide(tab: number, p: Paused): Promise<void> {
     }
     return answerItself(tab, p, url, site);
   }
-  if (!site || isGateways(url) || p.responseErrorReason || p.request.method === "OPTIONS") {
+  const own = isGateways(url);
+  // Pages and scripts of the gateway's run as the site; what else it answers, the site's own scripts read.
+  const harmless = own && p.resourceType !== "Document" && p.resourceType !== "Script";
+  if (!site || harmless || p.responseErrorReason || p.request.method === "OPTIONS") {
     return send(tab, "Fetch.continueResponse", { requestId });
   }
-  const f = await examine(tab, p, url, site, headers);
+  const f = own ? ofGateway(url) : await examine(tab, p, url, site, headers);
   const origin = await beginIfPage(tab, p, url, site);
   const through = f.verdict === "verified" || f.verdict === "dynamic" || (await isAllowed(url.origin));
   if (through) {
