@@ -256,6 +256,18 @@ describe("browser extension", { skip }, () => {
     assert.match(p.text, /Not checked \/_portico\/verify\s+it is the gateway's own/);
   });
 
+  test("no page has its tab held: only the browser's way into strict mode does", async (t) => {
+    const v = await visitor(t);
+    await v.page.goto(`${liar.origin}/zipped`);
+    await v.page.evaluate((src) => {
+      const frame = document.createElement("iframe");
+      frame.name = "opening";
+      frame.src = src;
+      document.body.append(frame);
+    }, v.own(`opening.html#${liar.origin}/zipped`));
+    await v.page.frameLocator("iframe").locator("#text", { hasText: "cannot be held" }).waitFor({ timeout: 5000 });
+  });
+
   test("a stripped certificate changes nothing: the network is asked, not the gateway", async (t) => {
     const v = await visitor(t);
     liar.lie = "stripped";

@@ -28,6 +28,11 @@ interface Commit {
   transitionQualifiers: string[];
 }
 
+interface Sender {
+  tab?: { id: number };
+  frameId?: number;
+}
+
 /**
  * Answers of the network with pages that are not there yet, by tab and frame. Only the
  * page itself can read its body back, so the check waits for it.
@@ -63,12 +68,19 @@ chrome.tabs.onRemoved.addListener((tab: number) => void change(tab, () => undefi
 chrome.storage.onChanged.addListener((_: unknown, area: string) => area === "local" && void configure());
 chrome.runtime.onInstalled.addListener(() => void configure());
 chrome.runtime.onStartup.addListener(() => void configure());
-chrome.runtime.onMessage.addListener((m: { kind: string; url?: string }, sender: { tab?: { id: number } }, reply: (v: unknown) => void) => {
+chrome.runtime.onMessage.addListener((m: { kind: string }, sender: Sender, reply: (v: unknown) => void) => {
   if (m.kind !== "attach" || !sender.tab) return false;
-  attach(sender.tab.id).then(() => reply(true), (e) => reply(String(e)));
+  hold(sender.tab.id, sender.frameId === 0).then(() => reply(true), (e) => reply(e instanceof Error ? e.message : String(e)));
   return true;
 });
 watchDebugger();
+
+/** Any page can show opening.html in a frame, or link to it. */
+async function hold(tab: number, whole: boolean): Promise<void> {
+  if (!whole) throw new Error("it was opened inside another page.");
+  if (!(await settings()).strict) throw new Error("strict mode is off.");
+  await attach(tab);
+}
 
 async function configure(): Promise<void> {
   const s = await settings();
