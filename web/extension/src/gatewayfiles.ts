@@ -21,19 +21,16 @@ const maxBytes = 8 << 20;
 export async function lightClientOf(origin: string, rootKey: string): Promise<LightClientFiles> {
   const script = await load(origin + workerPath);
   if (!script) return { verdict: "none", reason: "this gateway serves no light client" };
+  if (script === "long") return { verdict: "unknown", reason: `its service worker is ${tooLong}` };
   // The first line is the gateway's configuration, the rest is the file of the build.
   const end = script.indexOf(10);
-  let config: { rootKey?: string; wasm?: string } = {};
-  try {
-    config = JSON.parse(configuration.exec(new TextDecoder().decode(script.subarray(0, end)))?.[1] ?? "null") ?? {};
-  } catch {
-    // It stays without configuration and is refused below.
-  }
+  const config = configOf(new TextDecoder().decode(script.subarray(0, end)));
   const out: LightClientFiles = { verdict: "unknown", reason: "", worker: await sha256(script.subarray(end + 1)) };
-  if (config.rootKey) out.rootKey = config.rootKey;
-  if (!config.wasm?.startsWith("/_portico/")) return { ...out, reason: "its configuration cannot be read" };
+  if (!config) return { ...out, reason: "its configuration cannot be read" };
+  out.rootKey = config.rootKey;
   const wasm = await load(origin + config.wasm);
   if (!wasm) return { ...out, reason: "its program is missing" };
+  if (wasm === "long") return { ...out, reason: `its program is ${tooLong}` };
   out.wasm = await sha256(wasm);
   if (out.worker !== HASHES["sw.js"]) return { ...out, reason: "the service worker is not the one of this build" };
   if (out.wasm !== HASHES["client.wasm"]) return { ...out, reason: "the program is not the one of this build" };
@@ -41,10 +38,37 @@ export async function lightClientOf(origin: string, rootKey: string): Promise<Li
   return { ...out, verdict: "genuine", reason: "both files are those of this build, and it believes the same root key" };
 }
 
-async function load(url: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+/** What the first line configures; undefined for anything else, of which a gateway may think as it likes. */
+function configOf(line: string): { rootKey: string; wasm: string } | undefined {
+  try {
+    const { rootKey, wasm } = JSON.parse(configuration.exec(line)?.[1] ?? "") as Record<string, unknown>;
+    if (typeof rootKey === "string" && typeof wasm === "string" && wasm.startsWith("/_portico/")) return { rootKey, wasm };
+  } catch {
+    // no JSON
+  }
+  return undefined;
+}
+
+const tooLong = `longer than ${maxBytes >> 20} MiB`;
+
+/** A file; "long" if it is longer than one may be, whatever it says of its length; undefined if there is none. */
+async function load(url: string): Promise<Uint8Array<ArrayBuffer> | "long" | undefined> {
   const r = await fetch(url, { credentials: "omit", redirect: "error", cache: "no-cache" }).catch(() => undefined);
-  if (!r?.ok || Number(r.headers.get("content-length") ?? 0) > maxBytes) return undefined;
-  return new Uint8Array(await r.arrayBuffer());
+  if (!r?.ok || !r.body) return undefined;
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  try {
+    for (const reader = r.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
+      parts.push(value as Uint8Array<ArrayBuffer>);
+      if ((length += value.length) <= maxBytes) continue;
+      await reader.cancel();
+      return "long";
+    }
+  } catch {
+    return undefined; // it broke off
+  }
 }
 
 const sha256 = async (b: Uint8Array<ArrayBuffer>): Promise<string> => hex(await crypto.subtle.digest("SHA-256", b));
