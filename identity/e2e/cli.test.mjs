@@ -143,4 +143,49 @@ describe("icp identity link web", { skip: missing, timeout: 600_000 }, () => {
     await page.locator('[data-view="failed"]').waitFor();
     assert.match(await page.locator("#reason").textContent(), /127\.0\.0\.1 with a port/);
   });
+
+  describe("asked by a tool of the test's own", () => {
+    let tool, got;
+    const asking = (more) => new URLSearchParams({ public_key: key.toString("base64url"), callback: `http://127.0.0.1:${tool.address().port}/`, nonce: "A".repeat(43), ...more }).toString();
+    const key = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "der" });
+
+    before(async () => {
+      tool = createServer((request, response) => {
+        if (request.method === "POST") got++;
+        request.resume().on("end", () => response.end("got it"));
+      });
+      tool.listen(0, "127.0.0.1");
+      await once(tool, "listening");
+    });
+    after(() => tool?.close());
+
+    async function open(more) {
+      got = 0;
+      const page = await person.context.newPage();
+      await phone.attach(page);
+      await page.goto(`${person.provider}/cli#${asking(more)}`);
+      await page.locator('[data-view="start"]').waitFor();
+      return page;
+    }
+
+    // Whoever opened the window may change what stands after the #, at any moment.
+    test("another request in the place of the one that was agreed to has to be agreed to itself", async () => {
+      const page = await open();
+      const address = `#${asking({ domain: "https://bank.example" })}`;
+      await page.evaluate((hash) => document.addEventListener("click", () => setTimeout(() => (location.hash = hash)), { once: true }), address);
+      await person.proceed(page);
+      await page.locator('[data-view="start"]', { hasText: "bank.example" }).waitFor();
+      assert.equal(got, 0);
+      await person.proceed(page);
+      await page.getByText("got it").waitFor();
+      assert.equal(got, 1);
+      await page.close();
+    });
+
+    test("after the wrong identity, the page says that it was the wrong one", async () => {
+      const page = await open({ status: "identity-mismatch" });
+      await page.getByRole("alert").filter({ hasText: "linked to another identity" }).waitFor();
+      await page.close();
+    });
+  });
 });

@@ -1,6 +1,6 @@
 // The page on which somebody signs in a command-line tool on the same computer.
 
-import { $, onDo, show } from "./dom.ts";
+import { $, notice, onDo, show } from "./dom.ts";
 import { entrance } from "./entrance.ts";
 import { explain } from "./problem.ts";
 import { type CliRequest, readCli } from "./protocol/cli.ts";
@@ -47,8 +47,10 @@ function present(asked: CliRequest): void {
   $("life").textContent = `It can act as you for ${duration(asked.maxTimeToLive)}.`;
   door.refresh();
   show("start");
+  if (asked.mismatch) notice("The tool is linked to another identity than the one that you used. Continue with that one.");
 }
 
 onDo(door.deeds);
-window.addEventListener("hashchange", open); // the tool comes back with a status
+// Another request ends this one, prompts and calls included: whoever opened the window may bring it at any moment.
+window.addEventListener("hashchange", () => location.reload());
 open();
