@@ -21,6 +21,7 @@ test("a tool's request is for eight hours and the tool's own principal, unless i
   assert.deepEqual([other.maxTimeToLive, other.derivationOrigin, other.app, other.mismatch], [30n * 60_000_000_000n, "https://shop.example", "https://shop.example", true]);
   assert.equal(read({ domain: "http://shop.localhost:8000" }).request.app, "http://shop.localhost:8000");
   assert.equal(read({ domain: "" }).request.app, undefined);
+  assert.equal(read({ ttl: "999999" }).request.maxTimeToLive, 30n * 24n * 60n * 60_000_000_000n); // what it gets at most
 });
 
 test("how an earlier request ended is read", () => {

@@ -10,6 +10,8 @@ import { fromBase64url, isLoopback, toHex } from "./values.ts";
 const toolOrigin = "https://cli.id.ai";
 
 const defaultMinutes = 480n;
+/** The longest that the identity canister signs for, 30 days. */
+const mostMinutes = 43_200n;
 const nsPerMinute = 60_000_000_000n;
 const minNonceBytes = 16;
 const maxNonceBytes = 64;
@@ -18,7 +20,7 @@ const maxNonceBytes = 64;
 export interface CliRequest {
   /** DER of a form that requests may be signed with. */
   readonly sessionKey: Uint8Array;
-  /** Nanoseconds; eight hours unless the tool asks otherwise. */
+  /** Nanoseconds; eight hours unless the tool asks otherwise, thirty days at most. */
   readonly maxTimeToLive: bigint;
   /** The origin whose principal the tool gets. */
   readonly derivationOrigin: string;
@@ -105,7 +107,8 @@ function callbackOf(text: string | null): string {
 function minutesOf(text: string | null): bigint {
   if (text === null) return defaultMinutes;
   if (!/^[1-9][0-9]{0,5}$/.test(text)) throw malformed("the time that it asks for is no number of minutes");
-  return BigInt(text);
+  const minutes = BigInt(text);
+  return minutes < mostMinutes ? minutes : mostMinutes;
 }
 
 /** A name, which stands for https, or an origin; http only on this computer, where nobody else can answer for it. */
