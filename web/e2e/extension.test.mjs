@@ -34,6 +34,13 @@ const lies = {
     if (path === "/") headers["content-type"] = [headers["content-type"], "text/html; charset=utf-7"];
     return body;
   },
+  // A part is as certified as the whole, and another program: nobody asked for one.
+  part: (path, headers, body) => {
+    if (path !== "/") return body;
+    headers[":status"] = 206;
+    headers["content-range"] = `bytes 0-${body.length - 2}/${body.length}`;
+    return body.slice(0, -1);
+  },
   "gateway's page": (path, headers, body) => {
     if (path !== "/_portico/verify") return body;
     delete headers["content-security-policy"];
@@ -60,7 +67,9 @@ async function startLiar(site) {
         if (lie) body = Buffer.from(lie(path, out, body.toString("latin1")), "latin1");
         delete out["content-length"];
         delete out["transfer-encoding"];
-        res.writeHead(answer.statusCode, { ...out, "content-length": body.length });
+        const { ":status": status = answer.statusCode } = out;
+        delete out[":status"];
+        res.writeHead(status, { ...out, "content-length": body.length });
         res.end(body);
       });
     });
@@ -196,7 +205,7 @@ describe("browser extension", { skip }, () => {
   });
 
   for (const [lie, reason] of [
-    ["page", /body/], ["script", /body/], ["stripped and changed", /body/], ["header", /x-motto/], ["redirect", /refresh/], ["second type", /content-type/],
+    ["page", /body/], ["script", /body/], ["stripped and changed", /body/], ["header", /x-motto/], ["redirect", /refresh/], ["second type", /content-type/], ["part", /status is 206/],
   ]) {
     test(`alongside: what a gateway changes is covered: ${lie}`, async (t) => {
       const v = await visitor(t);

@@ -140,6 +140,9 @@ async function answered(d: Details, byWorker = false): Promise<void> {
   if (f.verdict === "failed") await cover(d.tabId, url, site, f);
 }
 
+/** What browsers never ask for parts of. A part of a page or program would be another one. */
+const wholes = ["main_frame", "sub_frame", "script", "stylesheet"];
+
 async function examine(d: Details, url: URL, site: Site, byWorker: boolean): Promise<Finding> {
   const unchecked = (reason: string): Finding => ({ url: d.url, verdict: "unchecked", reason });
   if (!site.network) return unchecked("this is a local network, whose root key is not among the settings of this extension");
@@ -148,7 +151,7 @@ async function examine(d: Details, url: URL, site: Site, byWorker: boolean): Pro
     const client = await clientOf(site.network, url.origin);
     const read = await readBack(d.tabId, d.frameId, d.url, byWorker);
     const headers = byWorker ? read.headers : headersOf(d);
-    const f = await check(client, site, url, "", { status: d.statusCode, headers, body: read.body });
+    const f = await check(client, site, url, wholes.includes(d.type) ? "" : undefined, { status: d.statusCode, headers, body: read.body });
     return read.again && f.verdict === "verified" ? { ...f, reason: "the browser kept no copy, so the same was fetched again and compared" } : f;
   } catch (e) {
     return unchecked(e instanceof Error ? e.message : String(e));

@@ -44,8 +44,8 @@ const acting = ["refresh", "link", "location", "set-cookie", "content-dispositio
 const ofEncoding = ["etag", "content-encoding", "content-length", "vary"];
 const ofConnection = ["ic-certificate", "ic-certificateexpression", "content-length", "transfer-encoding", "connection", "date"];
 
-/** Checks the answer to a GET request. */
-export async function check(client: Client, site: Site, url: URL, range: string, delivered: Delivered): Promise<Finding> {
+/** Checks the answer to a GET request: for a range, or "" for the whole; undefined if nobody can tell which. */
+export async function check(client: Client, site: Site, url: URL, range: string | undefined, delivered: Delivered): Promise<Finding> {
   const place = url.pathname + url.search;
   const own = await byItsOwnCertificate(client, site, url, delivered);
   if (own) return own;
@@ -68,7 +68,7 @@ export async function check(client: Client, site: Site, url: URL, range: string,
     return found("dynamic", agrees ? `${why}; asked again, it gives the same` : why);
   }
   // A gateway may decode, or encode, what it verified; then the contents are compared.
-  const different = differs(asset, delivered, encodingOf(asset.headers) === encodingOf(delivered.headers));
+  const different = differs(asset, delivered, range !== "", encodingOf(asset.headers) === encodingOf(delivered.headers));
   if (different) return found("failed", different);
   if (!delivered.body) return found("unchecked", "status and headers are as certified; the body could not be read back from the browser's cache");
   const body = await bodyOf(asset);
@@ -114,8 +114,8 @@ function unanswered(url: URL, thrown: unknown, status: number): Finding {
 }
 
 /** What is wrong with status and headers, or "". */
-function differs(asset: Asset, d: Delivered, sameEncoding: boolean): string {
-  const cut = asset.status === 200 && d.status === 206; // a gateway may cut a range out of a verified whole
+function differs(asset: Asset, d: Delivered, mayBePart: boolean, sameEncoding: boolean): string {
+  const cut = mayBePart && asset.status === 200 && d.status === 206; // a gateway may cut a range out of a verified whole
   if (asset.status !== d.status && !cut) return `the status is ${d.status}; certified is ${asset.status}`;
   for (const [name, value] of asset.headers) {
     const n = name.toLowerCase();
