@@ -64,11 +64,12 @@ func (s *store) keepAccounts(h *accountsHere) error {
 		return err
 	}
 	chain, err := s.blocks.Put(h.chain, b)
-	if err != nil || chain == h.chain {
-		return err
+	whole(err)
+	if chain != h.chain {
+		h.chain = chain
+		whole(s.index.Put(h.key, uint64(chain)))
 	}
-	h.chain = chain
-	return s.index.Put(h.key, uint64(chain))
+	return nil
 }
 
 // find is the stored account with a number, or the one that is the primary one if

@@ -282,19 +282,16 @@ func (s *store) keep(a *anchor) error {
 		}
 	}
 	for _, k := range gone {
-		if err := s.index.Delete(k); err != nil {
-			return err
-		}
+		whole(s.index.Delete(k))
 	}
 	for _, k := range come {
-		if err := s.index.Put(k, a.number); err != nil {
-			return err
-		}
+		whole(s.index.Put(k, a.number))
 	}
 	a.before = append([]usedDevice(nil), a.Devices...)
 	lo, _ := s.numbers()
 	record := binary.LittleEndian.AppendUint16(make([]byte, 0, 2+len(b)), uint16(len(b)))
-	return s.regions.Write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...))
+	whole(s.regions.Write(anchorRegion, (a.number-lo)*slotBytes, append(record, b...)))
+	return nil
 }
 
 // namesOf are the names in the index of some devices that other devices do not have.

@@ -70,9 +70,7 @@ func (s *store) record(number uint64, caller principal.ID, op history.Operation,
 	b := binary.LittleEndian.AppendUint16(make([]byte, 0, entrySlotHeader+len(entry)), uint16(len(entry)))
 	b = binary.LittleEndian.AppendUint64(b, number)
 	b = append(binary.LittleEndian.AppendUint64(b, now), entry...)
-	if err := s.regions.Write(entryRegion, s.recorded%maxBuffered*entrySlotBytes, b); err != nil {
-		return err
-	}
+	whole(s.regions.Write(entryRegion, s.recorded%maxBuffered*entrySlotBytes, b))
 	s.recorded++
 	return nil
 }

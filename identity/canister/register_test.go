@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"portico/identity/stable"
 	"portico/lightclient/principal"
 )
 
@@ -272,5 +274,41 @@ func der(tag byte, content []byte) []byte {
 		return append([]byte{tag, 0x81, byte(n)}, content...)
 	default:
 		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, content...)
+	}
+}
+
+// smallMedium is a stable memory that does not grow beyond a limit.
+type smallMedium struct {
+	stable.Buffer
+	limit int64
+}
+
+func (m *smallMedium) WriteAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > m.limit {
+		return 0, errors.New("stable memory does not grow")
+	}
+	return m.Buffer.WriteAt(p, off)
+}
+
+// An answer keeps what was written before it; a trap does not. Outside of a canister, a trap panics.
+func TestARegistrationThatCouldNotBeWrittenWholeTraps(t *testing.T) {
+	for _, chunks := range []int64{0, 1} { // none fits; the index alone does
+		s := newStore(&smallMedium{limit: 64<<10 + chunks*stable.ChunkBytes}, principal.Canister(1))
+		if err := s.begin(); err != nil {
+			t.Fatal(err)
+		}
+		s.config = defaultConfig()
+		anna := newPasskey(t, "anna")
+		if r, err := s.startFlow(anna.id, nil, 1); err != nil || r.Ok == nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("with room for %d chunks there is an answer", chunks)
+				}
+			}()
+			s.finishFlow(anna.id, finishArg{Method: anna.method("anna")}, 1) //nolint:errcheck // it does not return
+		}()
 	}
 }

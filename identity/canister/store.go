@@ -93,6 +93,14 @@ func (s *store) begin() error {
 	return s.flush()
 }
 
+// whole traps if a step of a change failed, as when stable memory does not grow any more:
+// what the steps before it wrote must not stay, and some messages answer what went wrong.
+func whole(err error) {
+	if err != nil {
+		cdk.Trap(err.Error())
+	}
+}
+
 // flush writes the counters if they changed.
 func (s *store) flush() error {
 	if s.counters == s.written {
