@@ -16,7 +16,9 @@
 //
 // A verified log-in proves that whoever has the session key in this browser signed this
 // server's challenge just now, and that Internet Identity let that key sign for the
-// principal, which is the user's at this server's origin and nowhere else. No answer of
+// principal. Who logged in at this server's pages has the principal of this origin and of
+// nowhere else. Nothing in a chain tells the origin, though: another site can bring its own
+// visitors here, as users with principals that nobody else has. No answer of
 // a server and no replica is believed. Delegations cannot be withdrawn: until the
 // earliest of a chain expires, its session key may log in again.
 //
