@@ -212,12 +212,14 @@ func (d *device) check() error {
 	if d.Metadata != nil {
 		for _, e := range *d.Metadata {
 			if reserved(e.Key) {
-				return fmt.Errorf("the metadata's name %q is reserved", e.Key)
+				return reservedName(e.Key)
 			}
 		}
 	}
 	return nil
 }
+
+func reservedName(key string) error { return fmt.Errorf("the metadata's name %q is reserved", key) }
 
 // reserved reports whether a name of metadata means a field of a device.
 func reserved(key string) bool {

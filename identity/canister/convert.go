@@ -49,6 +49,9 @@ func (d *device) setMetadata(entries []metadataEntry2) error {
 		case attachmentKey:
 			into = &attachment
 		default:
+			if reserved(e.Key) {
+				return reservedName(e.Key)
+			}
 			rest = append(rest, metadataEntry{e.Key, e.Value.first()})
 			continue
 		}

@@ -184,6 +184,13 @@ func TestMetadataComesBackAsItWasSet(t *testing.T) {
 	if invalid.Err == nil || invalid.Err.Invalid == nil {
 		t.Errorf("an alias of bytes: %+v", invalid)
 	}
+	// A name that means a field is metadata that is wrong, and the interface has a word for that.
+	ben := newPasskey(t, "ben").method("ben")
+	ben.Metadata = append(ben.Metadata, metadataEntry2{"pubkey", metadataValue2{Bytes: &icon}})
+	var added done[methodAddError]
+	if err := c.try(anna.id, "authn_method_add", args{n, ben}, &added); err != nil || added.Err == nil || added.Err.Invalid == nil {
+		t.Errorf("a reserved name: %+v, %v", added, err)
+	}
 	var long done[propertiesReplaceError]
 	tooLong := strings.Repeat("x", maxNameBytes+1)
 	c.do(anna.id, "identity_properties_replace", args{n, properties{&tooLong}}, &long)
