@@ -167,8 +167,8 @@ func Principal(ctx context.Context) (principal.ID, bool) {
 }
 
 // Identify lets Principal tell next who asks, if anybody did log in. Requests with a
-// session that may change something (neither GET, HEAD nor OPTIONS) are refused unless
-// they come from a page of this server: cookies of sites on the same domain, and on other
+// session that may change something (neither GET, HEAD nor OPTIONS, or for a WebSocket) are
+// refused unless they come from a page of this server: cookies of sites on the same domain, and on other
 // ports of this machine, are the same to browsers.
 func (s *Server) Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -178,7 +178,7 @@ func (s *Server) Identify(next http.Handler) http.Handler {
 			return
 		}
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
-		if !safe && !s.sameOrigin(r) {
+		if (!safe || r.Header.Get("Upgrade") != "") && !s.sameOrigin(r) {
 			s.refuseOrigin(w, r)
 			return
 		}

@@ -217,6 +217,21 @@ func TestLogInsOfOtherPagesAndFormsAreRefused(t *testing.T) {
 	wantStatus(t, c.send(http.MethodGet, "/mine", "", nil), 200, "mine")
 }
 
+// A WebSocket begins with GET, lives as long as it likes, and does whatever its server lets it.
+func TestOtherPagesOpenNoWebSocketsAsThePerson(t *testing.T) {
+	c := newClient(t, nil)
+	wantStatus(t, c.logInAs(), http.StatusOK, "")
+	open := func(origin string) *http.Response {
+		return c.send(http.MethodGet, "/who", "", func(r *http.Request) {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			r.Header.Set("Origin", origin)
+		})
+	}
+	wantStatus(t, open("https://other.dapp.example"), http.StatusForbidden, "origin")
+	wantStatus(t, open(c.server.verifier.cfg.Origin), http.StatusOK, "true")
+}
+
 func TestNobodyCanLogAnothersBrowserIn(t *testing.T) {
 	c := newClient(t, nil)
 	victim := c.another()
