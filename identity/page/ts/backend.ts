@@ -217,7 +217,7 @@ async function fetched<T>(pending: string, ask: () => Promise<Result<T>>): Promi
 }
 
 /** The value of an answer; or throws what went wrong, in the words given for it or the canister's. */
-function ok<T>(result: Result<T>, words: Record<string, string> = {}): T {
+function ok<T>(result: Result<T, Record<string, unknown> | null>, words: Record<string, string> = {}): T {
   if ("Ok" in result) return result.Ok;
   const [kind, detail] = Object.entries(result.Err ?? {})[0] ?? ["", undefined];
   const said = typeof detail === "string" ? detail : ((detail as { problems?: string[] } | null)?.problems?.join("; ") ?? "");

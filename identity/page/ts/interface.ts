@@ -54,8 +54,8 @@ export interface AttributeSpec {
   omit_scope: boolean;
 }
 
-/** An answer of the second version of the interface; what went wrong is a variant. */
-export type Result<T> = { Ok: T } | { Err: Record<string, unknown> };
+/** An answer of the second version of the interface; what went wrong is a variant, or not said. */
+export type Result<T, E = Record<string, unknown>> = { Ok: T } | { Err: E };
 
 export interface Service {
   identity_registration_start: ActorMethod<[], Result<{ next_step: Record<string, unknown> }>>;
@@ -63,7 +63,7 @@ export interface Service {
   identity_registration_finish: ActorMethod<[{ authn_method: Method; name: Opt<string> }], Result<{ identity_number: bigint }>>;
   identity_info: ActorMethod<[bigint], Result<IdentityInfo>>;
   authn_method_add: ActorMethod<[bigint, Method], Result<Nothing>>;
-  authn_method_remove: ActorMethod<[bigint, Uint8Array], Result<Nothing>>;
+  authn_method_remove: ActorMethod<[bigint, Uint8Array], Result<Nothing, Nothing>>;
   authn_method_metadata_replace: ActorMethod<[bigint, Uint8Array, Metadata], Result<Nothing>>;
   authn_method_security_settings_replace: ActorMethod<[bigint, Uint8Array, Method["security_settings"]], Result<Nothing>>;
   authn_method_registration_mode_enter: ActorMethod<[bigint, Opt<string>], Result<{ expiration: bigint }>>;
