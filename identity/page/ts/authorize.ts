@@ -8,6 +8,7 @@ import { knownIdentities } from "./known.ts";
 import { explain } from "./problem.ts";
 import { awaitRequest, ProtocolError, type SignInRequest } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
+import { readSettings } from "./settings.ts";
 import { duration, host } from "./words.ts";
 
 /** What the canister gives if a dapp does not say, and the most it gives (Internet Identity specification). */
@@ -20,6 +21,10 @@ let choosing = false;
 let session: Session | undefined;
 /** What the app has not been told yet. */
 let failure: ProtocolError | undefined;
+
+// Dapps ask from the moment on at which they opened the window, and again only after a while.
+const asked = awaitRequest({ settings: readSettings(), signal: new AbortController().signal });
+asked.catch(() => {}); // told below
 
 const door = await entrance(async (entered) => {
   session = entered;
@@ -131,7 +136,7 @@ onSubmit("account-form", (values, button) => {
 });
 
 try {
-  request = await awaitRequest({ settings: door.settings, signal: new AbortController().signal });
+  request = await asked;
   present();
 } catch (error) {
   fail(error);

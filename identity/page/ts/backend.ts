@@ -1,6 +1,7 @@
 // Calls of the identity canister, at the origin that the page itself comes from.
 
-import { Actor, type ActorSubclass, AnonymousIdentity, HttpAgent, type Identity } from "@icp-sdk/core/agent";
+import { Actor, type ActorSubclass, AnonymousIdentity, blsVerify, HttpAgent, type Identity } from "@icp-sdk/core/agent";
+import { askWorker } from "../../../web/ts/shared/signature.ts";
 import { type Account, type AttributesFor, type AttributeSpec, type IdentityInfo, type Metadata, type Method, type Opt, type Result, type Service, service } from "./interface.ts";
 import { Problem } from "./problem.ts";
 import type { AttributesAsked, Granted, SignedAttributes } from "./protocol/request.ts";
@@ -42,7 +43,7 @@ export class Backend {
     let actor = this.#agents.get(identity);
     if (!actor) {
       const agent = HttpAgent.createSync({ host: location.origin, rootKey: this.#settings.rootKey, identity });
-      actor = Actor.createActor<Service>(service, { agent, canisterId: this.#settings.backend });
+      actor = Actor.createActor<Service>(service, { agent, canisterId: this.#settings.backend, blsVerify: verifySignature });
       // Queries need the replicas' keys. They come while the first call runs, which says what is wrong if they do not.
       agent.fetchSubnetKeys({ canisterId: this.#settings.backend }).catch(() => {});
       this.#agents.set(identity, actor);
@@ -202,6 +203,12 @@ export class Backend {
     const { signature } = await fetched("NoSuchSignature", () => actor.get_icrc3_attributes({ ...of, message }));
     return { data: bytes(message), signature: bytes(signature) };
   }
+}
+
+/** Has the service worker that brought this page check a certificate's signature; without one, or if it is silent, the page does. */
+async function verifySignature(key: Uint8Array, signature: Uint8Array, message: Uint8Array): Promise<boolean> {
+  const worker = navigator.serviceWorker?.controller;
+  return (worker && (await askWorker(worker, { key, message, signature }))) ?? blsVerify(key, signature, message);
 }
 
 /** Asks for something signed until the replica that is asked has it. */
