@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"os"
@@ -37,6 +38,7 @@ const (
 	// identityName is the name of the pages below the network's domain, as icp-cli has it.
 	identityName = "id.ai"
 	identityFile = "identity.wasm"
+	archiveFile  = "identity-archive.wasm.gz"
 	operatorFile = "operator.key"
 	// identityCycles are what each canister begins with, 10^18: more than it can use up.
 	identityCycles = 1_000_000_000_000_000_000
@@ -46,17 +48,26 @@ const (
 
 // identity is Internet Identity as it is to be on a local network.
 type identity struct {
-	module   []byte // compressed
+	modules  *identityModules
 	operator string // file with the key of who may upgrade it, made if it is not there
 	gateway  string // base URL
 	rootKey  []byte
+	log      io.Writer // gets a line for each step
 }
 
-// findIdentity reads the module: from a file, or, if that is "", from beside this program or
-// the folder build beside its own.
-func findIdentity(file string) ([]byte, error) {
+// identityModules is the code of Internet Identity, compressed.
+type identityModules struct {
+	identity []byte
+	archive  []byte // nil if there is no file of it
+	// archivePlace is where the archive's file is, or is not.
+	archivePlace string
+}
+
+// findIdentity reads the modules: from a file, or, if that is "", from beside this program or
+// the folder build beside its own. The archive's is beside the other one, or is not there.
+func findIdentity(file string) (*identityModules, error) {
 	if file != "" {
-		return readModule(file)
+		return readModules(file)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -64,12 +75,24 @@ func findIdentity(file string) ([]byte, error) {
 	}
 	dir := filepath.Dir(self)
 	for _, place := range []string{filepath.Join(dir, identityFile), filepath.Join(dir, "..", "build", identityFile)} {
-		module, err := readModule(place)
+		modules, err := readModules(place)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return module, err
+			return modules, err
 		}
 	}
 	return nil, fmt.Errorf("%s is neither beside %s nor in build: make it with \"make identity\", or say where it is with --ii-wasm", identityFile, self)
+}
+
+func readModules(file string) (*identityModules, error) {
+	module, err := readModule(file)
+	if err != nil {
+		return nil, err
+	}
+	m := &identityModules{identity: module, archivePlace: filepath.Join(filepath.Dir(file), archiveFile)}
+	if m.archive, err = os.ReadFile(m.archivePlace); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return m, nil
 }
 
 // readModule reads a module and compresses it.
@@ -110,14 +133,17 @@ func identityAliases(domains []string) host.Fixed {
 	return out
 }
 
-// identityArg is the part of the install argument that a local network uses: which
-// canister the pages ask. The field is left away where that is the canister itself.
+// identityArg is the part of the install argument that a local network uses. A field that
+// is left away stays as it was.
 type identityArg struct {
-	Backend *principal.ID `candid:"backend_canister_id"`
+	// Backend is the canister that the pages ask, left away where that is the canister itself.
+	Backend      *principal.ID  `candid:"backend_canister_id"`
+	Archive      *archiveConfig `candid:"archive_config"`
+	CreationCost *uint64        `candid:"canister_creation_cycles_cost"` // what the archive begins with
 }
 
-// deploy installs Internet Identity if it is not there, and upgrades it if its module is
-// another. Identities stay.
+// deploy installs Internet Identity if it is not there, and upgrades what has another
+// module. Identities stay.
 func (s identity) deploy(ctx context.Context) (err error) {
 	key, err := operatorKey(s.operator)
 	if err != nil {
@@ -130,12 +156,34 @@ func (s identity) deploy(ctx context.Context) (err error) {
 	defer pool.Close()
 	cfg := gateway.ClientConfig(pool, s.rootKey, nil)
 	cfg.Identity = envelope.Keyed{Signer: key}
-	p := &deployment{ctx: ctx, client: lightclient.New(cfg)}
-	operator := cfg.Identity.Sender()
+	p := &identityDeployment{deployment{ctx: ctx, client: lightclient.New(cfg)}, s.log, cfg.Identity.Sender()}
 	backend := principal.Canister(identityBackend)
-	p.ensure(operator, backend, s.module, &identityArg{})
-	p.ensure(operator, principal.Canister(identityPages), s.module, &identityArg{Backend: &backend})
+	arg := &identityArg{}
+	if s.modules.archive != nil {
+		arg = archiveArg(s.modules.archive)
+	}
+	p.ensure(backend, s.modules.identity, arg)
+	p.ensure(principal.Canister(identityPages), s.modules.identity, &identityArg{Backend: &backend})
+	if s.modules.archive == nil {
+		p.say("its archive is left as it is: there is no %s", s.modules.archivePlace)
+		return p.err
+	}
+	p.ensureArchive(backend, s.modules, arg)
 	return p.err
+}
+
+// identityDeployment is a deployment that tells what it does.
+type identityDeployment struct {
+	deployment
+	log      io.Writer
+	operator principal.ID
+}
+
+// say tells the next step, unless there is none after an error.
+func (p *identityDeployment) say(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.log, "Internet Identity: "+format+"\n", args...)
+	}
 }
 
 // operatorKey is the key of a network's operator, which is made where there is none.
@@ -160,19 +208,20 @@ func operatorKey(file string) (envelope.Signer, error) {
 
 // ensure makes a canister with an id unless it is there, and installs a module unless
 // it has that.
-func (p *deployment) ensure(operator, id principal.ID, module []byte, arg *identityArg) {
+func (p *identityDeployment) ensure(id principal.ID, module []byte, arg *identityArg) {
 	controllers, installed := p.canister(id)
 	if p.err != nil {
 		return
 	}
 	if controllers == nil {
+		p.say("making canister %s", id)
 		amount := big.NewInt(identityCycles)
 		var created canisterRecord
 		p.call(principal.ID{}, id, "provisional_create_canister_with_cycles", struct {
 			ID     *principal.ID `candid:"specified_id"`
 			Amount **big.Int     `candid:"amount"`
 		}{&id, &amount}, &created)
-	} else if !slices.Contains(controllers, operator) {
+	} else if !slices.Contains(controllers, p.operator) {
 		p.err = fmt.Errorf("canister %s is controlled by others, not by the key that this network keeps to upgrade it: remove the network's folder to begin anew", id)
 	}
 	hash := sha256.Sum256(module)
@@ -229,7 +278,7 @@ type (
 )
 
 // installChunks installs or upgrades a module that may be too long for one call.
-func (p *deployment) installChunks(id principal.ID, module []byte, arg *identityArg, upgrade bool) {
+func (p *identityDeployment) installChunks(id principal.ID, module []byte, arg *identityArg, upgrade bool) {
 	if p.err != nil {
 		return
 	}
@@ -240,6 +289,7 @@ func (p *deployment) installChunks(id principal.ID, module []byte, arg *identity
 	}
 	management := principal.ID{}
 	var chunks []chunkHash
+	p.say("sending the code of canister %s, %.1f MB", id, float64(len(module))/1e6)
 	p.call(management, id, "clear_chunk_store", canisterRecord{id})
 	for chunk := range slices.Chunk(module, chunkBytes) {
 		var stored chunkHash
@@ -249,11 +299,12 @@ func (p *deployment) installChunks(id principal.ID, module []byte, arg *identity
 		}{id, chunk}, &stored)
 		chunks = append(chunks, stored)
 	}
-	mode := installMode{Install: true}
+	mode, deed := installMode{Install: true}, "installing"
 	if upgrade {
 		var none *upgradeOptions
-		mode = installMode{Upgrade: &none}
+		mode, deed = installMode{Upgrade: &none}, "upgrading"
 	}
+	p.say("%s canister %s", deed, id)
 	hash := sha256.Sum256(module)
 	p.call(management, id, "install_chunked_code", struct {
 		Mode   installMode  `candid:"mode"`

@@ -55,10 +55,13 @@ func TestTheModuleOfInternetIdentityIsReadTheSameEveryTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, err := findIdentity(file)
-	if err != nil || len(first) > 200 {
-		t.Fatalf("%d bytes, %v", len(first), err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if again, err := findIdentity(file); err != nil || !bytes.Equal(first, again) {
+	if len(first.identity) > 200 {
+		t.Errorf("%d bytes", len(first.identity))
+	}
+	if again, err := findIdentity(file); err != nil || !bytes.Equal(first.identity, again.identity) {
 		t.Errorf("the second time it is another: %v", err)
 	}
 	if _, err := findIdentity(file + ".not"); !errors.Is(err, fs.ErrNotExist) {
@@ -67,6 +70,48 @@ func TestTheModuleOfInternetIdentityIsReadTheSameEveryTime(t *testing.T) {
 	// beside a test's program there is none
 	if _, err := findIdentity(""); err == nil || !strings.Contains(err.Error(), "make identity") || !strings.Contains(err.Error(), "--ii-wasm") {
 		t.Errorf("no file: error %v, want what to do", err)
+	}
+}
+
+func TestTheArchiveIsBesideTheModuleOfInternetIdentityOrIsNot(t *testing.T) {
+	dir := t.TempDir()
+	file, archive := filepath.Join(dir, "some.wasm"), filepath.Join(dir, archiveFile)
+	if err := os.WriteFile(file, []byte("\x00asm"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	modules, err := findIdentity(file)
+	if err != nil || modules.archive != nil || modules.archivePlace != archive {
+		t.Fatalf("no archive: %+v, %v", modules, err)
+	}
+	want := []byte("as it is: its hash is configured")
+	if err := os.WriteFile(archive, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if modules, err = findIdentity(file); err != nil || !bytes.Equal(modules.archive, want) {
+		t.Errorf("%+v, %v", modules, err)
+	}
+	if err := os.Remove(archive); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(archive, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := findIdentity(file); err == nil || !strings.Contains(err.Error(), archive) {
+		t.Errorf("an archive that cannot be read: error %v, want one that names it", err)
+	}
+}
+
+func TestAnotherArchiveIsNoticed(t *testing.T) {
+	want := archiveArg([]byte("the archive")).Archive
+	if !want.equal(archiveArg([]byte("the archive")).Archive) {
+		t.Error("the same archive is another")
+	}
+	longer := *want
+	longer.Interval++
+	for what, other := range map[string]*archiveConfig{"none": nil, "another module": archiveArg([]byte("another")).Archive, "another interval": &longer} {
+		if want.equal(other) {
+			t.Errorf("%s counts as the same", what)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ type network struct {
 	workerDir        string
 	sampleDir        string
 	identityFile     string
-	identityModule   []byte // of Internet Identity; nil if it is not wanted
+	identity         *identityModules // nil if Internet Identity is not wanted
 	domainFile       string
 	cacheMegabytes   uint
 	accessLog        bool
@@ -99,8 +99,8 @@ func (n *network) flags() *flag.FlagSet {
 	f.BoolVar(&n.verbose, "verbose", false, "log what the replicas and the gateway do")
 	f.StringVar(&n.interfaceVersion, "interface-version", interfaceVersion, "`version` of the launcher interface that the calling tool speaks")
 	f.Var(&n.subnets, "subnet", "`kind` of a subnet that is wanted; all canisters live on one so far")
-	f.BoolVar(&n.ii, "ii", false, "install Internet Identity, or upgrade it; its pages are at id.ai.localhost")
-	f.StringVar(&n.identityFile, "ii-wasm", "", "`file` with the module of Internet Identity (default identity.wasm beside this program or in ../build)")
+	f.BoolVar(&n.ii, "ii", false, "install Internet Identity with its archive, or upgrade them; its pages are at id.ai.localhost")
+	f.StringVar(&n.identityFile, "ii-wasm", "", "`file` with the module of Internet Identity (default identity.wasm beside this program or in ../build); beside it is the archive's")
 	f.BoolVar(&n.nns, "nns", false, "wants the NNS canisters, which are not there yet")
 	f.UintVar(&n.delayMillis, "artificial-delay-ms", 0, "`milliseconds` between the blocks of a new network when nothing happens (default 1000)")
 	return f
@@ -118,7 +118,7 @@ func upCommand(ctx context.Context, args []string) error {
 	}
 	if n.ii {
 		var err error
-		if n.identityModule, err = findIdentity(n.identityFile); err != nil {
+		if n.identity, err = findIdentity(n.identityFile); err != nil {
 			return fmt.Errorf("--ii: %w", err)
 		}
 	}
@@ -245,7 +245,7 @@ func (n *network) prepare() (*replicas, error) {
 		return nil, err
 	}
 	key, err := rootKey(records)
-	if err == nil && n.identityModule != nil {
+	if err == nil && n.identity != nil {
 		err = checkIdentity(records, f.path)
 	}
 	if err != nil {
@@ -340,7 +340,7 @@ func (n *network) aliases() host.Aliases {
 	if n.domainFile != "" {
 		all = append(all, &host.File{Path: n.domainFile, Log: slog.Default()})
 	}
-	if n.identityModule != nil {
+	if n.identity != nil {
 		all = append(all, identityAliases(n.domains))
 	}
 	return all
@@ -389,8 +389,10 @@ func (n *network) announce(ctx context.Context, address *net.TCPAddr, r *replica
 		return "http://" + net.JoinHostPort(name+n.domains[0], strconv.Itoa(address.Port))
 	}
 	fmt.Printf("The network answers at %s\n%s", at(""), r.lines(n.verbose))
-	if n.identityModule != nil {
-		i := identity{module: n.identityModule, operator: filepath.Join(n.folder().path, operatorFile), gateway: "http://" + address.String(), rootKey: r.rootKey}
+	if n.identity != nil {
+		i := identity{
+			modules: n.identity, operator: filepath.Join(n.folder().path, operatorFile), gateway: "http://" + address.String(), rootKey: r.rootKey, log: os.Stdout,
+		}
 		if err := i.deploy(ctx); err != nil {
 			return fmt.Errorf("installing Internet Identity: %w", err)
 		}

@@ -236,6 +236,7 @@ func pages() map[string]testsite.Page {
 		"/film":      {Headers: kind("text/html"), Body: []byte(`<!doctype html><h1>A film</h1><video src="/film.wav" preload="metadata" controls></video>`)},
 		"/film.wav":  {Headers: kind("audio/wav", asset.Header{Name: "accept-ranges", Value: "bytes"}, asset.Header{Name: "etag", Value: `"film"`}), Body: film(), Piece: filmPiece},
 		"/open":      {Headers: kind("text/html"), Body: []byte("<h1>An open page</h1>"), Open: true},
+		"/dated":     {Headers: kind("text/plain", asset.Header{Name: "cache-control", Value: "public, max-age=600"}), Body: []byte("good for ten minutes")},
 		"/zipped":    {Headers: kind("text/html", asset.Header{Name: "content-encoding", Value: "gzip"}), Body: zipped("<h1>Unzipped</h1>")},
 	}
 }

@@ -96,8 +96,10 @@ func prepareAccountDelegation() {
 	var account, ttl *uint64
 	var session []byte
 	var p *permissions
+	var useDefault *bool
 	update(func(m *cdk.Message) (any, error) {
-		d, err := state.delegateAccount(m.Caller(), number, origin, account, func(seed [32]byte) (preparedDelegation, error) {
+		standard := account == nil && useDefault != nil && *useDefault
+		d, err := state.delegateAccount(m.Caller(), number, origin, wantedAccount{account, standard}, func(seed [32]byte) (preparedDelegation, error) {
 			return state.delegate(number, seed, session, ttl, p, now())
 		}, now())
 		// A refusal is an answer and undoes nothing: what had expired is gone from the tree.
@@ -106,7 +108,7 @@ func prepareAccountDelegation() {
 			return failed[preparedDelegation](accountError(m.Caller(), err)), nil
 		}
 		return ok[preparedDelegation, delegationError](d), nil
-	}, &number, &origin, &account, &session, &ttl, &p)
+	}, &number, &origin, &account, &session, &ttl, &p, &useDefault)
 }
 
 // accountError says why there is no delegation for an account. One that is not the

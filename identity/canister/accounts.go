@@ -164,9 +164,16 @@ func (s *store) useAccount(h *accountsHere, number *uint64, now uint64) error {
 	return s.keepAccounts(h)
 }
 
+// wantedAccount is the account that somebody wants to be: the one of a number, nil being
+// the primary one, or the standard one, whichever that is.
+type wantedAccount struct {
+	number   *uint64
+	standard bool
+}
+
 // delegateAccount has sign sign for an account of an anchor, for a caller who has a key
-// of the anchor, and notes both uses.
-func (s *store) delegateAccount(caller principal.ID, number uint64, origin string, account *uint64, sign func(seed [32]byte) (preparedDelegation, error), now uint64) (preparedDelegation, error) {
+// of the anchor, and notes both uses. It tells which account that was.
+func (s *store) delegateAccount(caller principal.ID, number uint64, origin string, account wantedAccount, sign func(seed [32]byte) (preparedDelegation, error), now uint64) (preparedDelegation, error) {
 	origin, err := frontend(origin)
 	if err != nil {
 		return preparedDelegation{}, err
@@ -178,7 +185,11 @@ func (s *store) delegateAccount(caller principal.ID, number uint64, origin strin
 	if err != nil {
 		return preparedDelegation{}, err
 	}
-	seed, err := s.seedOf(number, h, account)
+	as := account.number
+	if account.standard {
+		as = h.standard(origin).Number
+	}
+	seed, err := s.seedOf(number, h, as)
 	if err != nil {
 		return preparedDelegation{}, err
 	}
@@ -186,5 +197,6 @@ func (s *store) delegateAccount(caller principal.ID, number uint64, origin strin
 	if err != nil {
 		return preparedDelegation{}, err
 	}
-	return d, s.useAccount(h, account, now)
+	d.Account = as
+	return d, s.useAccount(h, as, now)
 }

@@ -264,7 +264,7 @@ func (s *store) delegate(number uint64, seed [32]byte, session []byte, ttl *uint
 	if err := s.signatures.sign(number, seed, d.message(), now); err != nil {
 		return preparedDelegation{}, err
 	}
-	return preparedDelegation{s.userKey(seed), d.Expiration}, nil
+	return preparedDelegation{UserKey: s.userKey(seed), Expiration: d.Expiration}, nil
 }
 
 // delegated is a delegation that was signed, or nil.

@@ -394,6 +394,66 @@ func TestAccountsHavePrincipalsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Who signs in without choosing gets the account that they made the default one, from one
+// update call, and from then on the query that names it.
+func TestTheDefaultAccountIsFoundByTheCallThatSigns(t *testing.T) {
+	c := install(t)
+	anna, session := newPasskey(t, "anna"), newPasskey(t, "session")
+	a := c.newAnchor(anna, "anna")
+	const origin = "https://dapp.com"
+	var none *uint64
+	logIn := func(account *uint64, useDefault *bool) (principal.ID, *uint64) {
+		var prepared result[preparedDelegation, delegationError]
+		c.do(anna.id, "prepare_account_delegation", args{a, origin, account, session.der, none, (*permissions)(nil), useDefault}, &prepared)
+		if prepared.Ok == nil {
+			t.Fatalf("%+v", prepared.Err)
+		}
+		var got result[signedDelegation, delegationError]
+		c.query(anna.id, "get_account_delegation", args{a, origin, prepared.Ok.Account, session.der, prepared.Ok.Expiration, (*permissions)(nil)}, &got)
+		if got.Ok == nil {
+			t.Fatalf("%+v", got.Err)
+		}
+		if err := c.verify(prepared.Ok.UserKey, *got.Ok); err != nil {
+			t.Error(err)
+		}
+		return principal.SelfAuthenticating(prepared.Ok.UserKey), prepared.Ok.Account
+	}
+	makeDefault := func(account *uint64) {
+		var set result[accountInfo, setDefaultError]
+		c.do(anna.id, "set_default_account", args{a, origin, account}, &set)
+		if set.Ok == nil {
+			t.Fatalf("%+v", set.Err)
+		}
+	}
+	yes, no := true, false
+	primary, number := logIn(nil, &yes)
+	if plain, _ := logIn(nil, nil); plain != primary || number != nil {
+		t.Errorf("with no account but the primary one, the default is %s, number %v", primary, number)
+	}
+	var added, named result[accountInfo, changeAccountError]
+	c.do(anna.id, "create_account", args{a, origin, "work"}, &added)
+	work, _ := logIn(added.Ok.Number, nil)
+	makeDefault(added.Ok.Number)
+	if got, number := logIn(nil, &yes); got != work || number == nil || *number != *added.Ok.Number {
+		t.Errorf("the default account is %s, number %v, want %s", got, number, work)
+	}
+	// whoever knows nothing of it, or names an account, gets what they asked for
+	for _, useDefault := range []*bool{nil, &no} {
+		if got, _ := logIn(nil, useDefault); got != primary {
+			t.Errorf("without a wish for the default account it is %s, want %s", got, primary)
+		}
+	}
+	text := "home"
+	c.do(anna.id, "update_account", args{a, origin, none, accountUpdate{&text}}, &named)
+	if got, _ := logIn(named.Ok.Number, &yes); got != primary {
+		t.Errorf("an account that was named is %s, want %s", got, primary)
+	}
+	makeDefault(named.Ok.Number)
+	if got, _ := logIn(nil, &yes); got != primary {
+		t.Errorf("after the primary account was made the default again, it is %s", got)
+	}
+}
+
 // Agents in Rust stop at an empty left side and find nothing beyond it.
 func TestProofsOfSignaturesHaveNoEmptySides(t *testing.T) {
 	s := &store{signatures: newSignatures()}

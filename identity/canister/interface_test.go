@@ -32,6 +32,7 @@ func signaturesOf() map[string]goSignature {
 		named   *string
 		method  *authnMethodData
 		allowed *permissions
+		yes     *bool
 	)
 	type authnAnswer struct {
 		Ok  *identityAuthnInfo `candid:"Ok,variant"`
@@ -73,7 +74,7 @@ func signaturesOf() map[string]goSignature {
 		"get_accounts":                              is(args{n, text}, result[[]accountInfo, identityInfoError]{}),
 		"create_account":                            is(args{n, text, text}, result[accountInfo, changeAccountError]{}),
 		"update_account":                            is(args{n, text, number, accountUpdate{}}, result[accountInfo, changeAccountError]{}),
-		"prepare_account_delegation":                is(args{n, text, number, key, number, allowed}, result[preparedDelegation, delegationError]{}),
+		"prepare_account_delegation":                is(args{n, text, number, key, number, allowed, yes}, result[preparedDelegation, delegationError]{}),
 		"get_account_delegation":                    is(args{n, text, number, key, n, allowed}, result[signedDelegation, delegationError]{}),
 		"get_default_account":                       is(args{n, text}, result[accountInfo, getDefaultError]{}),
 		"set_default_account":                       is(args{n, text, number}, result[accountInfo, setDefaultError]{}),

@@ -157,8 +157,9 @@ type (
 	}
 
 	preparedDelegation struct {
-		UserKey    []byte `candid:"user_key"`
-		Expiration uint64 `candid:"expiration"`
+		UserKey    []byte  `candid:"user_key"`
+		Expiration uint64  `candid:"expiration"`
+		Account    *uint64 `candid:"account_number"`
 	}
 
 	accountInfo struct {

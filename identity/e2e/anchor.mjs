@@ -38,7 +38,18 @@ export const identityInterface = ({ IDL }) => {
       [...account, IDL.Opt(IDL.Nat64), none], [IDL.Variant({ Ok: IDL.Record({ user_key: IDL.Vec(IDL.Nat8), expiration: IDL.Nat64 }), Err: IDL.Reserved })], [],
     ),
     get_account_delegation: IDL.Func([...account, IDL.Nat64, none], [IDL.Variant({ Ok: Signed, Err: IDL.Variant({ NoSuchDelegation: IDL.Null }) })], ['query']),
-    stats: IDL.Func([], [IDL.Record({ users_registered: IDL.Nat64 })], ['query']),
+    stats: IDL.Func([], [IDL.Record({ users_registered: IDL.Nat64, archive_info: IDL.Record({ archive_canister: IDL.Opt(IDL.Principal) }) })], ['query']),
+  });
+};
+
+/** The part of archive.did that tells who did what to an anchor. */
+export const archiveInterface = ({ IDL }) => {
+  const Operation = IDL.Variant({ register_anchor: IDL.Reserved, add_device: IDL.Reserved, remove_device: IDL.Reserved });
+  const Entry = IDL.Record({ anchor: IDL.Nat64, operation: Operation, caller: IDL.Principal, timestamp: IDL.Nat64, sequence_number: IDL.Nat64 });
+  return IDL.Service({
+    get_anchor_entries: IDL.Func(
+      [IDL.Nat64, IDL.Opt(IDL.Variant({ timestamp: IDL.Nat64, next_token: IDL.Vec(IDL.Nat8) })), IDL.Opt(IDL.Nat16)], [IDL.Record({ entries: IDL.Vec(IDL.Opt(Entry)) })], ['query'],
+    ),
   });
 };
 

@@ -1,6 +1,7 @@
 // Internet Identity on a network of four: identities outlive replicas, power failures
 // and upgrades of the canister, and nobody becomes somebody else.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
@@ -9,11 +10,12 @@ import { Actor, AnonymousIdentity, CanisterStatus } from '@icp-sdk/core/agent';
 import { Ed25519KeyIdentity } from '@icp-sdk/core/identity';
 import { Network, counterInterface, counterSource, gzip, motoko } from '../../node/e2e/network.mjs';
 import { ed25519Passkey, p256Passkey, rsaPasskey } from '../../node/e2e/passkey.mjs';
-import { Anchor, backend, identityCanister, pages } from './anchor.mjs';
+import { Anchor, archiveInterface, backend, identityCanister, pages } from './anchor.mjs';
 
 const repository = path.join(import.meta.dirname, '..', '..');
 const program = path.join(repository, 'bin', 'portico');
 const module = path.join(repository, 'build', 'identity.wasm');
+const archiveModule = path.join(repository, 'build', 'identity-archive.wasm.gz');
 const dapps = ['https://dapp.example', 'https://other.example'];
 
 describe('Internet Identity on a network', () => {
@@ -82,6 +84,34 @@ describe('Internet Identity on a network', () => {
     assert.equal(new Set(principals).size, people.length * dapps.length);
   });
 
+  /** The archive, as the identity canister tells where it is. */
+  async function archiveCanister() {
+    const { archive_info: { archive_canister: [id] } } = await identityCanister(network.agent(new AnonymousIdentity())).stats();
+    assert.ok(id, 'there is no archive');
+    return id;
+  }
+
+  /** Waits until the archive has entries of somebody. */
+  async function archived(person) {
+    const archive = Actor.createActor(archiveInterface, { agent: network.agent(new AnonymousIdentity()), canisterId: await archiveCanister() });
+    let entries;
+    await network.until(async () => ({ entries } = await archive.get_anchor_entries(person.number, [], [])).entries.length > 0, `the archive has nothing about identity ${person.number}`);
+    return entries.map(([entry]) => entry);
+  }
+
+  test('what happened to an identity is in the archive, which the identity canister alone controls', async () => {
+    assert.match(network.output, /Internet Identity: installing canister rdmx6-jaaaa-aaaaa-aaadq-cai\n(.*\n)*Internet Identity: installing its archive\n/);
+    const person = people[0];
+    const [entry] = await archived(person);
+    assert.deepEqual(Object.keys(entry.operation), ['register_anchor']);
+    assert.equal(entry.anchor, person.number);
+    assert.equal(entry.caller.toText(), person.passkey.getPrincipal().toText());
+    const canisterId = await archiveCanister();
+    const status = await CanisterStatus.request({ canisterId, agent: network.agent(new AnonymousIdentity()), paths: ['controllers', 'module_hash'] });
+    assert.deepEqual(status.get('controllers').map(String), [backend.toText()]);
+    assert.equal(status.get('module_hash'), createHash('sha256').update(await readFile(archiveModule)).digest('hex'));
+  });
+
   test('who is in the middle of logging in does not notice that a replica is killed', async () => {
     const started = Date.now();
     let killed = false, isOver = false, during = 0;
@@ -124,7 +154,9 @@ describe('Internet Identity on a network', () => {
     await writeFile(changed, bytes);
     network.flags.push('--ii-wasm', changed);
     assert.equal(await network.stop(), 0);
+    const said = network.output.length;
     await network.up();
+    assert.match(network.output.slice(said), new RegExp(`Internet Identity: its archive is left as it is: there is no ${path.join(network.folder, path.basename(archiveModule))}\n`));
     for (const canister of [backend, pages]) assert.notEqual(await moduleHash(canister), before);
     assert.equal(await whoami(session), people[1].known[dapps[1]]);
     for (const person of people) await logsIn(person);
@@ -134,10 +166,26 @@ describe('Internet Identity on a network', () => {
     assert.equal((await identityCanister(network.agent(new AnonymousIdentity())).stats()).users_registered, users_registered + 1n);
   });
 
-  test('started with the same module it is left as it is', async () => {
-    const versions = await Promise.all([backend, pages].map(versionOf));
+  test('an upgrade of the archive loses no entry, and it goes on', async () => {
+    const before = [await archiveCanister(), await archived(people[1])];
+    const module = await readFile(archiveModule);
+    module[4] ^= 1; // the time in the header of gzip makes it another
+    await writeFile(path.join(network.folder, path.basename(archiveModule)), module);
     assert.equal(await network.stop(), 0);
     await network.up();
+    assert.deepEqual([await archiveCanister(), await archived(people[1])], before);
+    assert.equal(await moduleHash(before[0]), createHash('sha256').update(module).digest('hex'));
+    const newcomer = await Anchor.register(network);
+    assert.equal((await archived(newcomer)).length, 1);
+    for (const person of people) await logsIn(person);
+  });
+
+  test('started with the same modules it is left as it is', async () => {
+    const versions = await Promise.all([backend, pages].map(versionOf));
+    assert.equal(await network.stop(), 0);
+    const said = network.output.length;
+    await network.up();
+    assert.doesNotMatch(network.output.slice(said), /Internet Identity:/);
     assert.deepEqual(await Promise.all([backend, pages].map(versionOf)), versions);
     await logsIn(people[2]);
   });

@@ -310,7 +310,11 @@ func dialogs() templ.Component {
 			templ_7745c5c3_Var11 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<dialog id=\"rename\" aria-labelledby=\"rename-title\"><form method=\"dialog\"><h2 id=\"rename-title\">Rename</h2><label for=\"rename-name\">Name</label> <input id=\"rename-name\" name=\"name\" maxlength=\"60\" required autocomplete=\"off\"><div class=\"buttons\"><button class=\"primary\" value=\"yes\">Save</button> <button class=\"second\" value=\"no\" formnovalidate>Cancel</button></div></form></dialog> <dialog id=\"confirm\" aria-labelledby=\"confirm-title\" aria-describedby=\"confirm-text\"><form method=\"dialog\"><h2 id=\"confirm-title\"></h2><p id=\"confirm-text\"></p><div class=\"buttons\"><button class=\"primary danger\" value=\"yes\" id=\"confirm-yes\"></button> <button class=\"second\" value=\"no\" autofocus>Cancel</button></div></form></dialog>")
+		templ_7745c5c3_Err = Rename("60").Render(ctx, templ_7745c5c3_Buffer)
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<dialog id=\"confirm\" aria-labelledby=\"confirm-title\" aria-describedby=\"confirm-text\"><form method=\"dialog\"><h2 id=\"confirm-title\"></h2><p id=\"confirm-text\"></p><div class=\"buttons\"><button class=\"primary danger\" value=\"yes\" id=\"confirm-yes\"></button> <button class=\"second\" value=\"no\" autofocus>Cancel</button></div></form></dialog>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -16,6 +16,8 @@
 //	    now or as of another time, as verifyAt has it
 //	isPrincipal(text: string): boolean
 //	verifyCertificate(certificate: Uint8Array, canister: string): string   an error, or "" if it is valid now
+//	verifySignature(key: Uint8Array, message: Uint8Array, signature: Uint8Array): string
+//	    of BLS, the key of 96 bytes and the signature of 48; an error, or "" if it is right
 //	remembered(): Uint8Array   what was verified and will be needed again: delegations, keys of nodes
 //	remember(bytes: Uint8Array): string   takes over what remembered returned; an error, or ""
 //	stats(): {requests, refused}
@@ -60,6 +62,7 @@ func main() {
 		"verifyResponse", js.FuncOf(c.verifyResponse),
 		"isPrincipal", js.FuncOf(isPrincipal),
 		"verifyCertificate", js.FuncOf(c.verifyCertificate),
+		"verifySignature", js.FuncOf(c.verifySignature),
 		"remembered", js.FuncOf(c.remembered),
 		"remember", js.FuncOf(c.remember),
 		"stats", js.FuncOf(c.stats),
@@ -76,7 +79,7 @@ func main() {
 // except while they wait for a promise.
 type client struct {
 	client   *lightclient.Client
-	verifier *certificate.Verifier
+	verifier *certificate.Verifier // its BLS is the client's, with the same keys
 	warm     func() // nil once it has run
 	requests int
 	refused  int
@@ -144,6 +147,16 @@ func (c *client) verifyCertificate(_ js.Value, args []js.Value) any {
 	return ""
 }
 
+func (c *client) verifySignature(_ js.Value, args []js.Value) any {
+	if c.verifier == nil {
+		return errUnconfigured.Error()
+	}
+	if err := c.verifier.BLS(bytesOf(args[0]), bytesOf(args[1]), bytesOf(args[2])); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // errUnconfigured means that configure was not called.
 var errUnconfigured = errors.New("the light client has no root key yet")
 
@@ -203,6 +216,10 @@ func (c *client) verify(request, response, at js.Value) (any, error) {
 	return object("headers", headersOf(verified.Headers), "report", reportOf(&verified.Report)), nil
 }
 
+// warmAfter is how long the first answer may take without the program preparing itself
+// meanwhile: one that came while the program started is sooner verified as it is.
+const warmAfter = 2 * time.Millisecond
+
 func (c *client) fetch(request js.Value) (any, error) {
 	if c.client == nil {
 		return nil, errUnconfigured
@@ -213,10 +230,13 @@ func (c *client) fetch(request js.Value) (any, error) {
 	}
 	ctx := newContext(requestTimeout)
 	ctx.early = earlyOf(request)
-	if c.warm != nil {
-		// It runs when the first request is on its way to the network.
-		go c.warm()
+	if warm := c.warm; warm != nil {
 		c.warm = nil
+		time.AfterFunc(warmAfter, func() {
+			if ctx.waited == 0 {
+				warm()
+			}
+		})
 	}
 	started := time.Now()
 	resp, err := c.client.HTTPRequest(ctx, id, requestOf(request), lightclient.HTTPOptions{Reread: true})

@@ -321,6 +321,46 @@ describe("service worker", { skip }, () => {
     assert.equal(await page.locator("h1").evaluate((h) => getComputedStyle(h).color), "rgb(9, 9, 9)");
   });
 
+  test("what the canister calls good for a time is not asked for again, but when somebody wants it anew", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/`, "A certified page");
+    assert.equal((await fetchIn(page, "/dated")).text, "good for ten minutes");
+    await site.flip("good for t");
+    t.after(() => site.flip());
+    const again = await fetchIn(page, "/dated");
+    assert.deepEqual([again.status, again.text, again.headers["cache-control"]], [200, "good for ten minutes", "public, max-age=600"]);
+    for (const cache of ["no-cache", "reload", "no-store"]) assert.equal((await fetchIn(page, "/dated", { cache })).status, 503, cache);
+    assert.equal((await fetchIn(page, "/dated?other")).status, 503);
+    await page.goto(`${site.origin}/_portico/verify`);
+    await page.getByText("Verified GET /dated", { exact: true }).first().click();
+    await page.getByText(/the canister lets it be used again for longer/).waitFor();
+    await page.goto(`${site.origin}/zipped`);
+    await stopWorkers(page); // nobody remembers it any more
+    assert.equal((await fetchIn(page, "/dated")).status, 503);
+  });
+
+  test("the worker checks signatures for pages, and says no to wrong ones", async (t) => {
+    const page = await visitor(t);
+    await open(page, `${site.origin}/zipped`, "Unzipped");
+    // Of the sentence "signed", by a key that was made for this test.
+    const signed = {
+      key: "8d0273f6bf31ed37c3b8d68083ec3d8e20b5f2cc170fa24b9b5be35b34ed013f9a921f1cad1644d4bdb14674247234c8049cd1dbb2d2c3581e54c088135fef36505a6823d61b859437bfc79b617030dc8b40e32bad1fa85b9c0f368af6d38d3c",
+      message: "7369676e6564",
+      signature: "a384a22809cbc8135bbbedc1bed4608a715e83988135985843f5999c794686c048a2370f090f84ec2f0a9a609db28a81",
+    };
+    const ask = (change) => page.evaluate(async ([signed, change]) => {
+      const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (b) => parseInt(b, 16));
+      const { port1, port2 } = new MessageChannel();
+      const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+      const question = { ask: "portico: is this signed?" };
+      for (const [name, hex] of Object.entries({ ...signed, ...change })) question[name] = bytes(hex);
+      navigator.serviceWorker.controller.postMessage(question, [port2]);
+      return answer;
+    }, [signed, change]);
+    assert.equal(await ask({}), true);
+    for (const change of [{ message: "7369676e65" }, { signature: signed.signature.replace(/^../, "00") }, { key: "00" }, { signature: "" }]) assert.equal(await ask(change), false, JSON.stringify(change));
+  });
+
   test("without the network the last certified page is shown with its age", async (t) => {
     const page = await visitor(t);
     await open(page, `${site.origin}/`, "A certified page");

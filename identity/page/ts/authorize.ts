@@ -1,13 +1,15 @@
 // The page on which somebody signs in to the dapp that opened it.
 
+import { showAccounts } from "./accounts.ts";
+import type { AccountNumber } from "./backend.ts";
 import { $, field, make, onDo, onSubmit, run, show } from "./dom.ts";
 import { entrance } from "./entrance.ts";
-import type { Account } from "./interface.ts";
 import { knownIdentities } from "./known.ts";
 import { explain } from "./problem.ts";
 import { awaitRequest, ProtocolError, type SignInRequest } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
-import { day, duration, host } from "./words.ts";
+import { readSettings } from "./settings.ts";
+import { duration, host } from "./words.ts";
 
 /** What the canister gives if a dapp does not say, and the most it gives (Internet Identity specification). */
 const usualLife = 30n * 60_000_000_000n;
@@ -20,18 +22,22 @@ let session: Session | undefined;
 /** What the app has not been told yet. */
 let failure: ProtocolError | undefined;
 
+// Dapps ask from the moment on at which they opened the window, and again only after a while.
+const asked = awaitRequest({ settings: readSettings(), signal: new AbortController().signal });
+asked.catch(() => {}); // told below
+
 const door = await entrance(async (entered) => {
   session = entered;
   if (choosing) await chooseAccount(entered);
-  else await grant(entered, undefined);
+  else await grant(entered, "usual");
 });
 
 /** Signs for an account and hands it to the dapp, which closes this window. */
-async function grant(as: Session, account: bigint | undefined): Promise<void> {
+async function grant(as: Session, wanted: AccountNumber | "usual"): Promise<void> {
   show("working");
   try {
     const { derivationOrigin, sessionKey, maxTimeToLive } = request;
-    const granted = await door.backend.delegation(as, { origin: derivationOrigin, account, sessionKey, maxTimeToLive });
+    const { granted, account } = await door.backend.delegation(as, { origin: derivationOrigin, account: wanted, sessionKey, maxTimeToLive });
     request.grant(granted, { method: as.method, attributes: (asked) => door.backend.attributes(as, derivationOrigin, account, asked) });
   } catch (error) {
     show("start");
@@ -45,19 +51,8 @@ async function grant(as: Session, account: bigint | undefined): Promise<void> {
   }, fail);
 }
 
-async function chooseAccount(as: Session): Promise<void> {
-  const accounts = await door.backend.accounts(as, request.derivationOrigin);
-  $("accounts").replaceChildren(...accounts.map((account) => make("li", "", accountButton(as, account))));
-  show("accounts");
-}
-
-function accountButton(as: Session, { account_number, name, last_used }: Account): HTMLButtonElement {
-  const used = last_used[0] === undefined ? "" : `Used on ${day(last_used[0])}`;
-  const button = make("button", "second", name[0] || "Main account", make("span", "sub", used || (account_number[0] === undefined ? "The one that you get without choosing" : "Not used yet")));
-  button.type = "button";
-  button.addEventListener("click", () => void run(undefined, "Signing you in", () => grant(as, account_number[0])));
-  return button;
-}
+const chooseAccount = (as: Session): Promise<void> =>
+  showAccounts({ backend: door.backend, session: as, origin: request.derivationOrigin, use: (account) => grant(as, account) });
 
 /** Shows who asks, as whom and for how long. */
 function present(): void {
@@ -105,7 +100,7 @@ const enter = (button: HTMLButtonElement, how = knownIdentities()[0]?.passkeys.l
 function signIn(button: HTMLButtonElement, how: string): void {
   choosing = false;
   const as = session;
-  if (how === "continue-known" && as && Date.now() < as.expires) void run(button, "Signing you in", () => grant(as, undefined));
+  if (how === "continue-known" && as && Date.now() < as.expires) void run(button, "Signing you in", () => grant(as, "usual"));
   else enter(button, how);
 }
 
@@ -136,12 +131,12 @@ onSubmit("account-form", (values, button) => {
   const as = session;
   void run(button, "Creating the account", async () => {
     const { account_number } = await door.backend.createAccount(as, request.derivationOrigin, field(values, "name"));
-    await grant(as, account_number[0]);
+    await grant(as, account_number);
   });
 });
 
 try {
-  request = await awaitRequest({ settings: door.settings, signal: new AbortController().signal });
+  request = await asked;
   present();
 } catch (error) {
   fail(error);

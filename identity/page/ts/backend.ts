@@ -1,18 +1,22 @@
 // Calls of the identity canister, at the origin that the page itself comes from.
 
-import { Actor, type ActorSubclass, AnonymousIdentity, HttpAgent, type Identity } from "@icp-sdk/core/agent";
+import { Actor, type ActorSubclass, AnonymousIdentity, blsVerify, HttpAgent, type Identity } from "@icp-sdk/core/agent";
+import { askWorker } from "../../../web/ts/shared/signature.ts";
 import { type Account, type AttributesFor, type AttributeSpec, type IdentityInfo, type Metadata, type Method, type Opt, type Result, type Service, service } from "./interface.ts";
 import { Problem } from "./problem.ts";
 import type { AttributesAsked, Granted, SignedAttributes } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
+/** The number of an account; none for the one that everybody has, as long as it has no name. */
+export type AccountNumber = Opt<bigint>;
+
 /** For whom a delegation is asked. */
 export interface DelegationRequest {
   /** The origin whose principal is meant. */
   readonly origin: string;
-  /** The number of an account; undefined for the one that everybody has. */
-  readonly account?: bigint | undefined;
+  /** An account, none being the one that everybody has, or whichever the person made their usual one there. */
+  readonly account: AccountNumber | "usual";
   readonly sessionKey: Uint8Array;
   /** Nanoseconds; the canister decides if it is undefined, and keeps its bounds. */
   readonly maxTimeToLive?: bigint | undefined;
@@ -39,7 +43,7 @@ export class Backend {
     let actor = this.#agents.get(identity);
     if (!actor) {
       const agent = HttpAgent.createSync({ host: location.origin, rootKey: this.#settings.rootKey, identity });
-      actor = Actor.createActor<Service>(service, { agent, canisterId: this.#settings.backend });
+      actor = Actor.createActor<Service>(service, { agent, canisterId: this.#settings.backend, blsVerify: verifySignature });
       // Queries need the replicas' keys. They come while the first call runs, which says what is wrong if they do not.
       agent.fetchSubnetKeys({ canisterId: this.#settings.backend }).catch(() => {});
       this.#agents.set(identity, actor);
@@ -152,42 +156,59 @@ export class Backend {
   }
 
   async createAccount({ anchor, identity }: Session, origin: string, name: string): Promise<Account> {
-    return ok(await this.#as(identity).create_account(anchor, origin, name), {
-      AccountLimitReached: "Your identity has as many accounts as it may have.",
-      NameTooLong: "This name is too long.",
-    });
+    return ok(await this.#as(identity).create_account(anchor, origin, name), accountWords);
   }
 
-  /** Has the canister sign a delegation: one update call, and one query for the signature. */
-  async delegation({ anchor, identity }: Session, request: DelegationRequest): Promise<Granted> {
+  /** Gives an account another name, which the person alone sees. */
+  async renameAccount({ anchor, identity }: Session, origin: string, account: AccountNumber, name: string): Promise<Account> {
+    return ok(await this.#as(identity).update_account(anchor, origin, account, { name: [name] }), accountWords);
+  }
+
+  /** The account that the person gets at an origin without choosing. */
+  async usualAccount({ anchor, identity }: Session, origin: string): Promise<Account> {
+    return ok(await this.#as(identity).get_default_account(anchor, origin));
+  }
+
+  async setUsualAccount({ anchor, identity }: Session, origin: string, account: AccountNumber): Promise<void> {
+    ok(await this.#as(identity).set_default_account(anchor, origin, account));
+  }
+
+  /**
+   * Has the canister sign a delegation, and tells for which account: one update call, and
+   * one query for the signature. The call finds the usual account by itself.
+   */
+  async delegation({ anchor, identity }: Session, request: DelegationRequest): Promise<{ granted: Granted; account: AccountNumber }> {
     const actor = this.#as(identity);
-    const account: Opt<bigint> = request.account === undefined ? [] : [request.account];
+    const asked: AccountNumber = request.account === "usual" ? [] : request.account;
     const life: Opt<bigint> = request.maxTimeToLive === undefined ? [] : [request.maxTimeToLive];
-    const prepared = ok(await actor.prepare_account_delegation(anchor, request.origin, account, request.sessionKey, life, []));
+    const prepared = ok(await actor.prepare_account_delegation(anchor, request.origin, asked, request.sessionKey, life, [], [request.account === "usual"]));
+    const account = prepared.account_number;
     const { delegation, signature } = await fetched("NoSuchDelegation", () =>
       actor.get_account_delegation(anchor, request.origin, account, request.sessionKey, prepared.expiration, []),
     );
     const targets = delegation.targets[0];
-    return {
-      userKey: bytes(prepared.user_key),
-      delegations: [
-        {
-          delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration, ...(targets && { targets }) },
-          signature: bytes(signature),
-        },
-      ],
+    const signed = {
+      delegation: { pubkey: bytes(delegation.pubkey), expiration: delegation.expiration, ...(targets && { targets }) },
+      signature: bytes(signature),
     };
+    return { granted: { userKey: bytes(prepared.user_key), delegations: [signed] }, account };
   }
 
   /** Has the canister sign attributes for an account: what an app asked for, in answer to its nonce. */
-  async attributes({ anchor, identity }: Session, origin: string, account: bigint | undefined, asked: AttributesAsked): Promise<SignedAttributes> {
+  async attributes({ anchor, identity }: Session, origin: string, account: AccountNumber, asked: AttributesAsked): Promise<SignedAttributes> {
     const actor = this.#as(identity);
-    const of: AttributesFor = { identity_number: anchor, origin, account_number: account === undefined ? [] : [account] };
+    const of: AttributesFor = { identity_number: anchor, origin, account_number: account };
     const attributes = asked.keys.map((key): AttributeSpec => ({ key, value: [], omit_scope: false }));
     const { message } = ok(await actor.prepare_icrc3_attributes({ ...of, unmapped_origin: [], attributes, nonce: asked.nonce }));
     const { signature } = await fetched("NoSuchSignature", () => actor.get_icrc3_attributes({ ...of, message }));
     return { data: bytes(message), signature: bytes(signature) };
   }
+}
+
+/** Has the service worker that brought this page check a certificate's signature; without one, or if it is silent, the page does. */
+async function verifySignature(key: Uint8Array, signature: Uint8Array, message: Uint8Array): Promise<boolean> {
+  const worker = navigator.serviceWorker?.controller;
+  return (worker && (await askWorker(worker, { key, message, signature }))) ?? blsVerify(key, signature, message);
 }
 
 /** Asks for something signed until the replica that is asked has it. */
@@ -203,7 +224,7 @@ async function fetched<T>(pending: string, ask: () => Promise<Result<T>>): Promi
 }
 
 /** The value of an answer; or throws what went wrong, in the words given for it or the canister's. */
-function ok<T>(result: Result<T>, words: Record<string, string> = {}): T {
+function ok<T>(result: Result<T, Record<string, unknown> | null>, words: Record<string, string> = {}): T {
   if ("Ok" in result) return result.Ok;
   const [kind, detail] = Object.entries(result.Err ?? {})[0] ?? ["", undefined];
   const said = typeof detail === "string" ? detail : ((detail as { problems?: string[] } | null)?.problems?.join("; ") ?? "");
@@ -215,6 +236,12 @@ const general: Record<string, string> = {
   Unauthorized: "You are not signed in any more, or this passkey was removed from the identity. Sign in again.",
   PasskeyWithThisPublicKeyIsAlreadyUsed: "This passkey belongs to an identity already.",
   AuthnMethodNotFound: "It was removed in the meantime.",
+  NoSuchAccount: "Your identity has no such account at this app any more.",
+};
+
+const accountWords: Record<string, string> = {
+  AccountLimitReached: "Your identity has as many accounts as it may have.",
+  NameTooLong: "This name is too long.",
 };
 
 const millis = (nanoseconds: bigint): number => Number(nanoseconds / 1_000_000n);

@@ -13,7 +13,8 @@ const door = await entrance(async (session) => {
   show("working");
   try {
     const { derivationOrigin, sessionKey, maxTimeToLive } = request;
-    request.answer(await door.backend.delegation(session, { origin: derivationOrigin, sessionKey, maxTimeToLive }));
+    const { granted } = await door.backend.delegation(session, { origin: derivationOrigin, account: "usual", sessionKey, maxTimeToLive });
+    request.answer(granted);
   } catch (error) {
     show("start");
     throw error;

@@ -122,6 +122,22 @@ export function onSubmit(id: string, work: (values: FormData, button: HTMLButton
 /** The text of a field, without space around it. */
 export const field = (values: FormData, name: string): string => String(values.get(name) ?? "").trim();
 
+/** Opens a dialog; resolves with whether it was agreed to. */
+export function ask(id: string): Promise<boolean> {
+  const dialog = $<HTMLDialogElement>(id);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
+/** Asks for another name (Rename in document.templ), undefined if the person leaves it as it is. */
+export async function askName(before: string): Promise<string | undefined> {
+  const input = $<HTMLInputElement>("rename-name");
+  input.value = before;
+  input.select();
+  return (await ask("rename")) ? input.value.trim() : undefined;
+}
+
 /** Makes an element of texts: nothing that others say is ever read as markup. */
 export function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", ...content: (Node | string)[]): HTMLElementTagNameMap[K] {
   const e = document.createElement(tag);

@@ -54,8 +54,8 @@ export interface AttributeSpec {
   omit_scope: boolean;
 }
 
-/** An answer of the second version of the interface; what went wrong is a variant. */
-export type Result<T> = { Ok: T } | { Err: Record<string, unknown> };
+/** An answer of the second version of the interface; what went wrong is a variant, or not said. */
+export type Result<T, E = Record<string, unknown>> = { Ok: T } | { Err: E };
 
 export interface Service {
   identity_registration_start: ActorMethod<[], Result<{ next_step: Record<string, unknown> }>>;
@@ -63,7 +63,7 @@ export interface Service {
   identity_registration_finish: ActorMethod<[{ authn_method: Method; name: Opt<string> }], Result<{ identity_number: bigint }>>;
   identity_info: ActorMethod<[bigint], Result<IdentityInfo>>;
   authn_method_add: ActorMethod<[bigint, Method], Result<Nothing>>;
-  authn_method_remove: ActorMethod<[bigint, Uint8Array], Result<Nothing>>;
+  authn_method_remove: ActorMethod<[bigint, Uint8Array], Result<Nothing, Nothing>>;
   authn_method_metadata_replace: ActorMethod<[bigint, Uint8Array, Metadata], Result<Nothing>>;
   authn_method_security_settings_replace: ActorMethod<[bigint, Uint8Array, Method["security_settings"]], Result<Nothing>>;
   authn_method_registration_mode_enter: ActorMethod<[bigint, Opt<string>], Result<{ expiration: bigint }>>;
@@ -76,9 +76,12 @@ export interface Service {
   lookup_caller_identity_by_recovery_phrase: ActorMethod<[], Opt<bigint>>;
   get_accounts: ActorMethod<[bigint, string], Result<Account[]>>;
   create_account: ActorMethod<[bigint, string, string], Result<Account>>;
+  update_account: ActorMethod<[bigint, string, Opt<bigint>, { name: Opt<string> }], Result<Account>>;
+  get_default_account: ActorMethod<[bigint, string], Result<Account>>;
+  set_default_account: ActorMethod<[bigint, string, Opt<bigint>], Result<Account>>;
   prepare_account_delegation: ActorMethod<
-    [bigint, string, Opt<bigint>, Uint8Array, Opt<bigint>, []],
-    Result<{ user_key: Uint8Array; expiration: bigint }>
+    [bigint, string, Opt<bigint>, Uint8Array, Opt<bigint>, [], [boolean]],
+    Result<{ user_key: Uint8Array; expiration: bigint; account_number: Opt<bigint> }>
   >;
   get_account_delegation: ActorMethod<[bigint, string, Opt<bigint>, Uint8Array, bigint, []], Result<SignedDelegation>>;
   prepare_icrc3_attributes: ActorMethod<[AttributesFor & { unmapped_origin: []; attributes: AttributeSpec[]; nonce: Uint8Array }], Result<{ message: Uint8Array }>>;
@@ -131,7 +134,10 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
   };
   const attributesFor = { identity_number: Nat64, origin: Text, account_number: opt(Nat64) };
   const problems = IDL.Record({ problems: IDL.Vec(Text) });
-  const NoAccount = IDL.Variant({ NoSuchOrigin: IDL.Record({ anchor_number: Nat64 }), NoSuchAccount: IDL.Record({ anchor_number: Nat64, origin: Text }) });
+  const NoSuchOrigin = IDL.Record({ anchor_number: Nat64 });
+  const NoSuchAccount = IDL.Record({ anchor_number: Nat64, origin: Text });
+  const NoAccount = IDL.Variant({ NoSuchOrigin, NoSuchAccount });
+  const defaultErrors = { ...refused, NoSuchAnchor: Null, NoSuchOrigin };
   const attributeErrors = { ValidationError: problems, AuthorizationError: Id, GetAccountError: NoAccount };
   const query = ["query"];
   return IDL.Service({
@@ -185,9 +191,12 @@ export const service: IDL.InterfaceFactory = ({ IDL }) => {
     lookup_caller_identity_by_recovery_phrase: IDL.Func([], [opt(Nat64)]),
     get_accounts: IDL.Func([Nat64, Text], [result(IDL.Vec(Account), refused)], query),
     create_account: IDL.Func([Nat64, Text, Text], [result(Account, accountErrors)]),
+    update_account: IDL.Func([Nat64, Text, opt(Nat64), IDL.Record({ name: opt(Text) })], [result(Account, accountErrors)]),
+    get_default_account: IDL.Func([Nat64, Text], [result(Account, defaultErrors)], query),
+    set_default_account: IDL.Func([Nat64, Text, opt(Nat64)], [result(Account, { ...defaultErrors, NoSuchAccount })]),
     prepare_account_delegation: IDL.Func(
-      [Nat64, Text, opt(Nat64), Blob, opt(Nat64), opt(Permissions)],
-      [result(IDL.Record({ user_key: Blob, expiration: Nat64 }), delegationErrors)],
+      [Nat64, Text, opt(Nat64), Blob, opt(Nat64), opt(Permissions), opt(IDL.Bool)],
+      [result(IDL.Record({ user_key: Blob, expiration: Nat64, account_number: opt(Nat64) }), delegationErrors)],
     ),
     get_account_delegation: IDL.Func(
       [Nat64, Text, opt(Nat64), Blob, Nat64, opt(Permissions)],

@@ -1,7 +1,7 @@
 // Looking after an identity: its passkeys, and how it is recovered.
 
 import { addDevice } from "./add.ts";
-import { $, announce, make, notice, onDo, run, show } from "./dom.ts";
+import { $, announce, ask, askName, make, notice, onDo, run, show } from "./dom.ts";
 import type { Entrance } from "./entrance.ts";
 import type { IdentityInfo, Metadata, Method } from "./interface.ts";
 import { forgetPasskey, knownPasskey, remember, same } from "./known.ts";
@@ -112,20 +112,9 @@ function card(current: Care, method: Method): HTMLElement {
   return item;
 }
 
-/** Opens a dialog; resolves with whether it was agreed to. */
-function ask(id: string): Promise<boolean> {
-  const dialog = $<HTMLDialogElement>(id);
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
-}
-
 async function rename(current: Care, method: Method, b: HTMLButtonElement): Promise<void> {
-  const input = $<HTMLInputElement>("rename-name");
-  input.value = nameOf(method);
-  input.select();
-  if (!(await ask("rename"))) return;
-  const name = input.value.trim();
+  const name = await askName(nameOf(method));
+  if (!name) return;
   const metadata: Metadata = [["alias", { String: name }], ...method.metadata.filter(([key]) => key !== "alias")];
   await run(b, "Saving", async () => {
     await current.door.backend.setMetadata(current.session, keyOf(method), metadata);

@@ -54,6 +54,13 @@ test("an answer from before is not called fresh", () => {
   assert.equal(summaryOf([l])[1], "warn");
 });
 
+test("an answer that is used again was verified, and says how old it is", () => {
+  const l = load({ report: report(), heldMs: 3_600_000 });
+  assert.match(checksOf(l).find((c) => c.name === "Time").text, /60 min old/);
+  assert.deepEqual(verdictOf(l), ["Verified", "good"]);
+  assert.ok(!checksOf(l).some((c) => /five minutes/.test(c.text)));
+});
+
 test("a refusal names its check and checks nothing else", () => {
   const problem = { status: 503, title: "Verification failed", text: "", reason: "r", check: "body" };
   assert.deepEqual(checksOf(load({ problem })).map((c) => [c.outcome, c.name]), [["no", "Refused"]]);

@@ -56,6 +56,9 @@ function time(l: Load, r: Report): Check {
       text: `The network could not be reached. This is an answer from before, whose certificate was ${age(l.keptMs)} old; there may be a newer one.`,
     };
   }
+  if (l.heldMs !== undefined) {
+    return { outcome: "yes", name: "Time", text: `The answer was verified when it came. Its certificate is ${age(l.heldMs)} old, and the canister lets it be used again for longer than that.` };
+  }
   const when = r.time === undefined ? "" : ` It was certified ${age(l.at - r.time)} before it was asked for.`;
   return { outcome: "yes", name: "Time", text: `The certificate is at most five minutes old, by this device's clock.${when}` };
 }

@@ -53,6 +53,8 @@ export interface Load {
   problem?: Problem;
   /** Set if the network could not be reached: the age of the certificate of what was shown instead. */
   keptMs?: number;
+  /** Set if an answer that was verified before was used again, as the canister allows for a time: the age of its certificate. */
+  heldMs?: number;
 }
 
 /** The worker's answer to the verification page. */

@@ -6,6 +6,7 @@ import type { Report } from "../shared/report.ts";
 import { config, hex, unhex } from "./config.ts";
 import type { EarlyQuery } from "./early.ts";
 import { parsePrincipal } from "../shared/principal.ts";
+import type { Signed } from "../shared/signature.ts";
 
 export interface AssetRequest {
   canister: string;
@@ -37,6 +38,8 @@ interface Portico {
   configure(c: { rootKey: Uint8Array; host: string }): void;
   fetchAsset(r: AssetRequest): Promise<Asset>;
   verifyResponse(r: AssetRequest, response: KeptResponse, at: number): Promise<{ report: Report }>;
+  /** Returns what is wrong with a signature of BLS, or nothing. */
+  verifySignature(key: Uint8Array, message: Uint8Array, signature: Uint8Array): string;
   remembered(): Uint8Array<ArrayBuffer>;
   /** Returns why the state is not taken over, or nothing. */
   remember(state: Uint8Array): string;
@@ -57,6 +60,8 @@ export interface Client {
   fetchAsset(r: AssetRequest): Promise<Asset>;
   /** Verifies a response as of its certificate's time, which the report tells. */
   verifyKept(r: AssetRequest, response: KeptResponse): Promise<Report>;
+  /** Whether a signature of BLS is right. */
+  isSigned(s: Signed): boolean;
   /** Keeps what the light client has verified of keys, for its next start. */
   save(): Promise<void>;
 }
@@ -108,6 +113,7 @@ async function start(ended: () => void): Promise<Client> {
   return {
     fetchAsset: (r) => Promise.race([portico.fetchAsset(r), end]),
     verifyKept: async (r, response) => (await Promise.race([portico.verifyResponse(r, response, 0), end])).report,
+    isSigned: ({ key, message, signature }) => portico.verifySignature(key, message, signature) === "",
     save: () => save(portico),
   };
 }

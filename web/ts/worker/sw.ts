@@ -8,10 +8,12 @@ import { acceptEncoding, responseOf } from "./answer.ts";
 import { type Asset, type AssetRequest, canister, type Client, client, dropOldPrograms, isRunning, stored } from "./client.ts";
 import { config } from "./config.ts";
 import { earlyQuery } from "./early.ts";
+import { fresh, hold } from "./fresh.ts";
 import { journal, record } from "./journal.ts";
 import { dropForeign, keep, keptAnswer, marked } from "./kept.ts";
 import { problemOf, problemResponse } from "./problem.ts";
 import { answerRange, wantedRange } from "./ranges.ts";
+import { questionOf } from "../shared/signature.ts";
 
 declare const self: ServiceWorkerGlobalScope;
 
@@ -45,8 +47,10 @@ self.addEventListener("fetch", (e) => {
 
 self.addEventListener("message", (e) => {
   const port = e.ports[0];
-  if (e.data !== askForAccount || !port) return;
-  e.waitUntil(account().then((a) => port.postMessage(a)));
+  if (!port) return;
+  if (e.data === askForAccount) e.waitUntil(account().then((a) => port.postMessage(a)));
+  const question = questionOf(e.data);
+  if (question) e.waitUntil(client().then((c) => port.postMessage(c.isSigned(question))));
 });
 
 const directParameter = "_portico";
@@ -77,20 +81,7 @@ async function answer(e: FetchEvent, url: URL): Promise<Response> {
   let asked: AssetRequest | undefined;
   try {
     asked = await assetRequest(request, url);
-    const range = request.method === "GET" ? wantedRange(request.headers.get("range")) : undefined;
-    if (!isRunning()) {
-      if (asked.body === null && !range) asked.early = earlyQuery(asked);
-      await client();
-      load.bootMs = performance.now() - started;
-    }
-    const running = await client();
-    const shown = range && (await ranged(running, asked, range, request));
-    const asset = shown?.asset ?? (await running.fetchAsset(range ? withoutRange(asked) : asked));
-    load.report = asset.report;
-    load.bytes = asset.body.length;
-    response = shown?.response ?? (await responseOf(asset, url, request.method));
-    if (!range) e.waitUntil(keep(asked, asset).catch(() => {})); // there may be no room
-    e.waitUntil(running.save());
+    response = await verified(e, asked, url, load, started);
   } catch (thrown) {
     const kept = asked && isUnreachable(thrown) ? await client().then((c) => keptAnswer(c, asked!)).catch(() => undefined) : undefined;
     if (kept) {
@@ -108,6 +99,36 @@ async function answer(e: FetchEvent, url: URL): Promise<Response> {
   }
   load.status = response.status;
   e.waitUntil(record(load));
+  return response;
+}
+
+/** Answers with what is held and fresh, else with what the network says; throws if neither can be shown. */
+async function verified(e: FetchEvent, asked: AssetRequest, url: URL, load: Load, started: number): Promise<Response> {
+  const { request } = e;
+  const range = request.method === "GET" ? wantedRange(request.headers.get("range")) : undefined;
+  const held = fresh(asked, request.cache);
+  if (held) {
+    load.report = held.report;
+    load.bytes = held.body.length;
+    load.heldMs = load.at - (held.report.time ?? 0);
+    return responseOf(held, url, request.method);
+  }
+  if (!isRunning()) {
+    if (asked.body === null && !range) asked.early = earlyQuery(asked);
+    await client();
+    load.bootMs = performance.now() - started;
+  }
+  const running = await client();
+  const shown = range && (await ranged(running, asked, range, request));
+  const asset = shown?.asset ?? (await running.fetchAsset(range ? withoutRange(asked) : asked));
+  load.report = asset.report;
+  load.bytes = asset.body.length;
+  const response = shown?.response ?? (await responseOf(asset, url, request.method));
+  if (!range) {
+    hold(asked, asset);
+    e.waitUntil(keep(asked, asset).catch(() => {})); // there may be no room
+  }
+  e.waitUntil(running.save());
   return response;
 }
 
