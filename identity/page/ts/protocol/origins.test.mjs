@@ -64,6 +64,28 @@ test("an origin without a canister in its name is asked which canister it is", a
   assert.match(asked[1].url, new RegExp(`canisterId=${canister}$`));
 });
 
+// Canisters of a network of somebody's own have the ids of others on the Internet Computer, who must not speak for them.
+test("away from this computer, an origin's list is at that origin, and at icp0.io only for those of the Internet Computer", async () => {
+  lists([dappOrigin]);
+  const list = answer;
+  answer = (request, response) => (request.method === "HEAD" ? response.writeHead(200, { "x-ic-canister-id": canister }).end() : list(request, response));
+  const shop = `http://127.0.0.1:${port}`;
+  const host = `${canister}.network.invalid`;
+  assert.equal(await modules.derivationOrigin(shop, dappOrigin, { location: { protocol: "https:", hostname: host, host, port: "" }, signal: new AbortController().signal }), shop);
+  assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["HEAD /", "GET /.well-known/ii-alternative-origins"]);
+  const away = { protocol: "https:", hostname: "id.network.example", host: "id.network.example", port: "" };
+  const path = "/.well-known/ii-alternative-origins";
+  for (const [origin, address] of [
+    [`https://${canister}.icp0.io`, `https://${canister}.icp0.io${path}`],
+    [`https://${canister}.ic0.app`, `https://${canister}.icp0.io${path}`],
+    [`https://${canister}.raw.icp0.io`, `https://${canister}.icp0.io${path}`],
+    ["https://shop.network.example", `https://shop.network.example${path}`],
+    [`https://${canister}.network.example`, `https://${canister}.network.example${path}`],
+  ]) {
+    assert.equal(modules.listAddress(origin, canister, away), address);
+  }
+});
+
 test("an origin that is not a canister's is refused", async () => {
   says("", 200, { "x-ic-canister-id": "someone" });
   await refused(derivation(`http://127.0.0.1:${port}`), /no canister could be found/);

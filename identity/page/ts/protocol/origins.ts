@@ -11,7 +11,8 @@ const path = "/.well-known/ii-alternative-origins";
 const maxEntries = 10;
 const maxListBytes = 16 << 10;
 const patienceMs = 8000;
-const canisterDomains = [".localhost", ".ic0.app", ".icp0.io"];
+const internetComputer = [".ic0.app", ".icp0.io"];
+const canisterDomains = [".localhost", ...internetComputer];
 
 export interface Where {
   /** Of the page that asks: it decides whether the network is the one on this computer. */
@@ -33,7 +34,7 @@ export async function derivationOrigin(asked: unknown, origin: string, where: Wh
   const signal = AbortSignal.any([where.signal, AbortSignal.timeout(patienceMs)]);
   const canister = await canisterOf(asked, signal);
   if (!canister) throw no("no canister could be found there");
-  const url = listAddress(canister, where.location);
+  const url = listAddress(asked, canister, where.location);
   let response: Response;
   try {
     // A redirect is not followed: whoever can answer for another address must not be able to lend theirs.
@@ -66,14 +67,18 @@ async function canisterOf(origin: string, signal: AbortSignal): Promise<string |
   }
 }
 
-/** Where the list of a canister is fetched: on this computer's gateway by its bare name, else on the Internet Computer's. */
-function listAddress(canister: string, { protocol, hostname, host, port }: Where["location"]): string {
+/**
+ * Where the list of an origin, and of the canister there, is fetched by a page at a location: on this computer's gateway by
+ * its bare name, for origins of the Internet Computer's gateways there, and else at the origin. Another network has other
+ * canisters with the same ids, so what the Internet Computer says of an id counts for its own origins alone.
+ */
+export function listAddress(origin: string, canister: string, { protocol, hostname, host, port }: Where["location"]): string {
   if (isLoopback(hostname)) {
     const gateway = hostname.endsWith("localhost") ? `localhost${port && `:${port}`}` : host;
     return `${protocol}//${gateway}${path}?canisterId=${canister}`;
   }
-  const [label = "", ...domain] = host.split(".");
-  return `https://${canister}.${principalText(label) ? domain.join(".") : "icp0.io"}${path}`;
+  const isInternetComputers = internetComputer.some((domain) => new URL(origin).hostname.endsWith(domain));
+  return isInternetComputers ? `https://${canister}.icp0.io${path}` : origin + path;
 }
 
 /** Origins under icp0.io are those under ic0.app, here as in the seeds of principals. */
