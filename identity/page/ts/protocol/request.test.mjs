@@ -289,7 +289,11 @@ test("at most eight requests wait, each with an id of its own, and at most a hun
   assert.match((await w.call(0, "icrc34_delegation", delegation(0).params)).error.message, /this id/);
   for (let id = 1; id < 8; id++) w.say(delegation(id));
   assert.match((await w.call(8, "icrc34_delegation", delegation(8).params)).error.message, /At most 8/);
-  for (let id = 100; id < 190; id++) assert.ok((await w.call(id, "icrc25_permissions")).result);
+  // So do questions for attributes, which wait for a sign-in.
+  const question = { keys: ["name"], nonce };
+  for (let id = 10; id < 18; id++) w.say({ jsonrpc: "2.0", id, method: "ii-icrc3-attributes", params: question });
+  assert.match((await w.call(18, "ii-icrc3-attributes", question)).error.message, /At most 8/);
+  for (let id = 100; id < 181; id++) assert.ok((await w.call(id, "icrc25_permissions")).result);
   assert.match((await w.call(999, "icrc25_permissions")).error.message, /Too many/);
   assert.equal((await w.call("still", "icrc29_status")).result, "ready");
 });
