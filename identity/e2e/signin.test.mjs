@@ -136,6 +136,24 @@ describe("signing in to dapps", { skip, timeout: 600_000 }, () => {
     await dapp.close();
   });
 
+  test("a second click that was meant for one question does not answer the next", async () => {
+    const dapp = await person.dapp("one", { canister });
+    const popup = await person.press(dapp, "twice", phone);
+    await person.proceed(popup);
+    await dapp.waitForFunction(() => window.first);
+    const start = popup.locator('[data-view="start"]');
+    await start.waitFor();
+    const { x, y, width, height } = await start.locator('[data-do="continue-known"]').boundingBox();
+    assert.equal(await popup.evaluate(() => document.querySelector("main").inert), true);
+    await popup.mouse.click(x + width / 2, y + height / 2);
+    await popup.waitForFunction(() => !document.querySelector("main").inert);
+    assert.equal(await start.isVisible(), true);
+    assert.equal(await dapp.evaluate(() => window.outcome), undefined);
+    await person.proceed(popup);
+    assert.ok((await person.outcome(dapp)).principal);
+    await dapp.close();
+  });
+
   test("a window that is closed, and a person who does not want to, end in a failure at the dapp", async () => {
     for (const way of packages) {
       const dapp = await person.dapp("one", { canister });

@@ -9,7 +9,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Dapp</title>
 <button id="icp-sdk">@icp-sdk/auth</button><button id="auth-client">@dfinity/auth-client</button>
-<button id="attributes">attributes</button><button id="signer">signer</button>
+<button id="attributes">attributes</button><button id="signer">signer</button><button id="twice">twice</button>
 <script type="module" src="/dapp.js"></script></html>`;
 
 export class Site {

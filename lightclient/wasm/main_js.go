@@ -80,7 +80,7 @@ func main() {
 type client struct {
 	client   *lightclient.Client
 	verifier *certificate.Verifier // its BLS is the client's, with the same keys
-	warm     func() // nil once it has run
+	warm     func()                // nil once it has run
 	requests int
 	refused  int
 }

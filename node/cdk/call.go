@@ -52,12 +52,20 @@ type pending struct {
 	done      chan struct{}
 }
 
+// callsBits: the calls of a program are numbered from its first one's time on, in units of 66
+// microseconds. No program makes as many as pass; after 78 hours numbers come again.
+const callsBits = 16
+
 // Call sends c and waits for its answer; meanwhile the canister serves other
 // messages, and what they change this one sees. The error is a *RejectError or
 // ErrNotSent. If the code after the answer traps, what it did since is undone and
 // the goroutine ends, running its deferred functions.
 func (m *Message) Call(c Call) (Response, error) {
 	m.must("call on behalf of")
+	if system.calls == nil {
+		// An answer to a call of the code before an upgrade must not find one of this code.
+		system.calls, system.nextCall = map[uint32]*pending{}, uint32(icTime()>>callsBits)
+	}
 	env := system.nextCall
 	callee, method := c.Canister.Bytes(), []byte(c.Method)
 	withBytes(callee, func(to ptr, toSize uint32) {
@@ -77,9 +85,6 @@ func (m *Message) Call(c Call) (Response, error) {
 		return Response{}, ErrNotSent
 	}
 	system.nextCall++
-	if system.calls == nil {
-		system.calls = map[uint32]*pending{}
-	}
 	p := &pending{message: m, done: make(chan struct{})}
 	system.calls[env] = p
 	m.calls++

@@ -158,6 +158,35 @@ func TestGoroutinesCallAtTheSameTime(t *testing.T) {
 	}
 }
 
+func TestAnAnswerToTheCodeBeforeAnUpgradeIsNobodys(t *testing.T) {
+	c := install(t, "")
+	if _, err := c.Start(user, "parallel", []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	wasm, err := hello()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Now += 1_000_000_000
+	if err := c.Upgrade(wasm, nil, user); err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Start(user, "parallel", []byte("new"))
+	if err != nil || len(c.Outgoing) != 2 {
+		t.Fatalf("%d calls, %v", len(c.Outgoing), err)
+	}
+	before, after := c.Outgoing[0], c.Outgoing[1]
+	if err := c.Answer(before, before.Arg, nil); err == nil || !strings.Contains(err.Error(), "not under way") {
+		t.Errorf("an answer to a call of the code before: %v", err)
+	}
+	if err := c.Answer(after, after.Arg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(m.Reply); got != "new<nil>" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestErrorKeepsAndTrapUndoes(t *testing.T) {
 	for _, tc := range []struct{ arg, text, then string }{
 		{"error", "an error", "101"},

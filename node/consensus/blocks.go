@@ -65,7 +65,8 @@ func (c *Consensus) makeBlock(p *Pool, s *Progress) []Change {
 			b.Ingress = append(b.Ingress, call.ID)
 		}
 		b.Queries = c.reportQueries(p, s, b, parent)
-		busy := len(b.Calls) > 0 || s.Backlog && s.Certified >= h-1 && c.reached(s.CertifiedAt.Add(pause(subnet, s, parent)))
+		busy := len(b.Calls) > 0 && (s.Certified < h-1 || c.reached(s.CertifiedAt.Add(gathering(subnet, s, parent)))) ||
+			s.Backlog && s.Certified >= h-1 && c.reached(s.CertifiedAt.Add(pause(subnet, s, parent)))
 		if !busy && !c.reached(start.Add(subnet.IdleDelay)) {
 			return nil
 		}
@@ -94,6 +95,13 @@ func pause(subnet *registry.Subnet, s *Progress, parent *Block) time.Duration {
 		return 0
 	}
 	return min(max(s.CertifiedAt.Sub(parent.Context.Time), 0), subnet.UnitDelay/10)
+}
+
+// gathering is how long a maker waits, once the state before its block is certified, for calls by those
+// who have their answers from that state: theirs would otherwise always come just after a block with
+// the calls that came before, and wait for two. It is a part of what the last height took.
+func gathering(subnet *registry.Subnet, s *Progress, parent *Block) time.Duration {
+	return min(max(s.CertifiedAt.Sub(parent.Context.Time), 0)/6, subnet.UnitDelay/50)
 }
 
 // parent is the notarized block of a height that this node builds on: the one of least rank

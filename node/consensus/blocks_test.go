@@ -299,6 +299,37 @@ func TestCanistersPauseForAsLongAsTheLastHeightTookWhileUsersGetQuickAnswers(t *
 	}
 }
 
+func TestMakersGatherTheCallsOfThoseWhoHaveJustBeenAnswered(t *testing.T) {
+	for _, x := range []struct {
+		took, want time.Duration
+		behind     bool
+	}{
+		{took: unit / 20, want: unit / 120},
+		{took: 4 * unit, want: unit / 50},        // not as long as heights take that are far too long
+		{took: -unit, want: 0},                   // the maker's clock is ahead of this node's
+		{took: unit / 20, want: 0, behind: true}, // the state's time says nothing of the block before
+	} {
+		s := newSubnet(t, 4)
+		n := s.node(s.makers(3)[0])
+		tip := n.grow(s.genesis, 1)
+		n.haveFinal(s.block(tip, 0, at(n.now.Add(-x.took))))
+		n.progress.Executed, n.progress.Certified, n.progress.CertifiedAt = 2, 2, n.now
+		if x.behind {
+			n.progress.Certified, n.now = 1, n.now.Add(unit/10)
+			n.progress.CertifiedAt = n.now
+		}
+		n.waits(call(t, 1, n.now.Add(time.Minute)))
+		if n.after(x.want - 1); x.want > 0 && n.proposed(3) != nil {
+			t.Errorf("%+v: a block is made too early", x)
+		}
+		n.waits(call(t, 2, n.now.Add(time.Minute)))
+		n.after(1)
+		if b := n.proposed(3); b == nil || len(b.Calls) != 2 {
+			t.Errorf("%+v: the block is %+v, want one with both calls", x, b)
+		}
+	}
+}
+
 func TestMakersWithNothingToDoWait(t *testing.T) {
 	s := newSubnet(t, 4)
 	maker := s.makers(2)[0]

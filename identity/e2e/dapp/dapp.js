@@ -46,6 +46,13 @@ const ways = {
     await signer.closeChannel();
     return { standards, permissions, account: accounts[0].owner.toText(), getPrincipal: () => accounts[0].owner };
   },
+  // Two questions at once, of which the person answers one after the other.
+  twice: async () => {
+    const signer = new Signer({ transport: new PostMessageTransport({ url: identityProvider }), autoCloseTransportChannel: false });
+    const [first, second] = await Promise.all([signer.getAccounts().finally(() => (window.first = true)), signer.getAccounts()]);
+    await signer.closeChannel();
+    return { account: first[0].owner.toText(), getPrincipal: () => second[0].owner };
+  },
 };
 
 const service = ({ IDL }) => IDL.Service({ whoami: IDL.Func([], [IDL.Principal], ["query"]), whoamiUpdate: IDL.Func([], [IDL.Principal], []) });

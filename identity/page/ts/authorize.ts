@@ -2,7 +2,7 @@
 
 import { showAccounts } from "./accounts.ts";
 import type { AccountNumber } from "./backend.ts";
-import { $, field, make, onDo, onSubmit, run, show } from "./dom.ts";
+import { $, field, make, onDo, onSubmit, run, show, showUnasked } from "./dom.ts";
 import { entrance } from "./entrance.ts";
 import { knownIdentities } from "./known.ts";
 import { explain } from "./problem.ts";
@@ -47,7 +47,7 @@ async function grant(as: Session, wanted: AccountNumber | "usual"): Promise<void
   // Most dapps close the window now. Those that do not may ask for something else.
   request.next().then((next) => {
     request = next;
-    present();
+    present(showUnasked);
   }, fail);
 }
 
@@ -55,7 +55,7 @@ const chooseAccount = (as: Session): Promise<void> =>
   showAccounts({ backend: door.backend, session: as, origin: request.derivationOrigin, use: (account) => grant(as, account) });
 
 /** Shows who asks, as whom and for how long. */
-function present(): void {
+function present(appear = show): void {
   const { origin, derivationOrigin, maxTimeToLive } = request;
   const asked = maxTimeToLive ?? usualLife;
   $("who").replaceChildren(make("strong", "", host(origin)), " wants you to sign in.");
@@ -68,7 +68,7 @@ function present(): void {
       : `It can act as you there for ${duration(asked < longestLife ? asked : longestLife)}.`;
   for (const e of document.querySelectorAll("[data-origin]")) e.textContent = host(derivationOrigin);
   door.refresh();
-  show("start");
+  appear("start");
 }
 
 function fail(error: unknown): void {

@@ -75,5 +75,6 @@ async function open(): Promise<void> {
   }
 }
 
-window.addEventListener("hashchange", () => void open());
+// Another address ends what goes on here, prompts included.
+window.addEventListener("hashchange", () => location.reload());
 await open();

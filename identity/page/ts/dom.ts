@@ -14,15 +14,30 @@ const views = (): HTMLElement[] => [...document.querySelectorAll<HTMLElement>("[
 /** The name of the view that is shown. */
 export const shown = (): string => views().find((v) => !v.hidden)?.dataset["view"] ?? "";
 
+const heading = (): HTMLElement | null | undefined => views().find((v) => !v.hidden)?.querySelector<HTMLElement>("h1");
+
 /** Shows a view alone. Its heading takes the focus, from where keyboard and screen reader go on. */
 export function show(name: string): void {
   clearProblem();
   for (const view of views()) view.hidden = view.dataset["view"] !== name;
-  const view = views().find((v) => !v.hidden);
-  const first = view?.querySelector<HTMLElement>("h1");
+  const first = heading();
   first?.focus({ preventScroll: true });
   if (first) document.title = `${first.textContent} – Internet Identity`;
   window.scrollTo(0, 0);
+}
+
+/** How long a view takes no clicks that came by itself. */
+const settleMs = 1000;
+
+/** Shows a view that nobody asked for just now: a second click that was meant for what stood in its place must not count. */
+export function showUnasked(name: string): void {
+  show(name);
+  const main = document.querySelector("main");
+  main?.setAttribute("inert", "");
+  setTimeout(() => {
+    open();
+    if (shown() === name) heading()?.focus({ preventScroll: true });
+  }, settleMs);
 }
 
 /** Tells screen readers what happened. */
