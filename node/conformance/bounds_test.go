@@ -125,7 +125,7 @@ func (s *section) rateLimits() {
 		equal(c, "upgrades that were refused", limited, 1)
 		c.await("a later upgrade", func() bool { return can.deploy(upgradeMode(), c.module).code == 0 })
 	})
-	s.notYet("BB13 forty billion instructions and no more", "takes minutes; that limits are exact is kept by the tests of node/wasm")
+	s.notYet("BB13 forty billion instructions and no more", "takes minutes on a network; a test of node/execution executes as many and one more")
 }
 
 // subnetAdmins checks, on a network of its own, what subnet admins may do.
