@@ -29,7 +29,7 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 	var before uint64
 	if t == nil {
 		if t = x.begin(c, l, now.Time, &out); t == nil {
-			c.Inbox = c.Inbox[1:]
+			c.Inbox, c.Restarts = c.Inbox[1:], 0
 			return out, false
 		}
 		x.setTurn(c.ID, l, t)
@@ -60,7 +60,7 @@ func (x *Executor) Step(c *state.Canister, now Moment, room *Room) (out Output, 
 	case state.LowWasmMemory:
 		c.LowMemory = state.LowMemoryExecuted
 	}
-	c.Inbox = c.Inbox[1:]
+	c.Inbox, c.Restarts = c.Inbox[1:], 0
 	out.ChangedBytes = x.end(c, l, t, &out)
 	x.queueLowMemory(c)
 	if out.ChangedBytes > 0 {

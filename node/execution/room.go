@@ -66,6 +66,19 @@ func (l Limits) Pace(s *state.State, now types.Time, calls int) Pace {
 	}
 }
 
+// restartFactor is by how much the slices of a message or an installation grow with each checkpoint
+// that has given it up.
+const restartFactor = 4
+
+// Again is the slice, where others have slice, of what checkpoints have given up in its middle so often:
+// it has to get further before the next one, or it would begin again for ever.
+func (l Limits) Again(slice uint64, restarts uint8) uint64 {
+	for ; restarts > 0 && slice < l.SliceInstructions; restarts-- {
+		slice = min(restartFactor*slice, l.SliceInstructions)
+	}
+	return slice
+}
+
 // Quick reports whether a user was answered quickly not long before a time after a state.
 func Quick(s *state.State, now types.Time) bool {
 	return s.Quick.Height != 0 && (now <= s.Quick.Time+quickNanos || s.Height < s.Quick.Height+quickHeights)

@@ -75,6 +75,9 @@ func (m *Machine) Round(s *state.State, b Batch) *state.State {
 		}
 	}
 	r.pauseFew()
+	if b.Checkpoint {
+		r.countRestarts()
+	}
 	r.finishStops()
 	r.charge()
 	r.s.Ingress().Expire(r.s.Time)
@@ -199,13 +202,15 @@ func (r *round) manage() (ran bool) {
 			waiting = append(waiting, in)
 			continue
 		}
-		out := r.Executor.Manage(r.s, in.Request, r.slice)
+		out := r.Executor.Manage(r.s, in.Request, r.Executor.Limits().Again(r.slice, r.s.InstallRestarts))
 		r.installed += out.Instructions
 		ran = true
 		if out.Paused {
 			// it must not run again in this round
 			r.installed = r.slice
 			waiting = append(waiting, in)
+		} else if execution.Installs(in.Request) {
+			r.s.InstallRestarts = 0
 		}
 		r.route(out)
 	}

@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"portico/node/execution"
@@ -81,12 +82,12 @@ type lane struct {
 }
 
 func (l *lane) run(r *round) {
-	now := execution.Moment{Time: r.s.Time, Slice: r.slice}
 	for _, id := range l.ids {
 		if l.used >= r.left {
 			return
 		}
 		c := r.s.Canister(id)
+		now := execution.Moment{Time: r.s.Time, Slice: r.Executor.Limits().Again(r.slice, c.Restarts)}
 		var out execution.Output
 		weight, paused := uint64(0), false
 		for len(c.Inbox) > 0 && !paused && weight < r.slice && !execution.Changing(c, r.s.Time) {
@@ -160,6 +161,18 @@ func (r *round) prioritize(waiting []types.CanisterID) {
 	for _, id := range waiting {
 		c := r.s.Edit(id)
 		c.Priority += min(int64(c.Settings.ComputeAllocation)*percent+each, 100*percent)
+	}
+}
+
+// countRestarts notes what the checkpoint after this round gives up.
+func (r *round) countRestarts() {
+	for _, id := range r.Executor.Paused() {
+		if c := r.s.Edit(id); c.Restarts < math.MaxUint8 {
+			c.Restarts++
+		}
+	}
+	if _, ok := r.Executor.Installing(); ok && r.s.InstallRestarts < math.MaxUint8 {
+		r.s.InstallRestarts++
 	}
 }
 

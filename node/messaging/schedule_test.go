@@ -354,6 +354,51 @@ func TestRoundsAreShortWhileUsersGetQuickAnswers(t *testing.T) {
 	short("seconds and many heights later", false)
 }
 
+// A checkpoint gives up what is in the middle. While users get quick answers slices are short, and
+// without longer ones the next time neither of these would ever get to its end.
+func TestWhatCheckpointsGiveUpGetsFurtherTheNextTime(t *testing.T) {
+	limits := execution.DefaultLimits()
+	limits.SliceInstructions, limits.RoundInstructions = 100_000_000, 400_000_000
+	limits.QuickSliceInstructions, limits.QuickRoundInstructions = 500_000, 2_000_000
+	const length = 60_000_000 / 8 // turns of the loop
+	long := u.Seq(u.Burn(u.Int(length)), u.Reply(u.Text("")))
+	for what, send := range map[string]func(n *canistertest.Network, id, other types.CanisterID) types.RequestID{
+		"message": func(n *canistertest.Network, id, _ types.CanisterID) types.RequestID {
+			return n.Send(user(), id, u.Update, long)
+		},
+		"installation": func(n *canistertest.Network, _, other types.CanisterID) types.RequestID {
+			return n.SendInstall(user(), other, canistertest.Mode{Reinstall: true}, universal(t), u.Burn(u.Int(length)))
+		},
+	} {
+		n := canistertest.NewWith(t, canistertest.Setup{Subnet: canistertest.Subnet(), Limits: limits})
+		ids := install(t, n, 3)
+		quick := func() { n.Send(user(), ids[2], u.Update, u.Reply(u.Text(""))) }
+		quick()
+		id := send(n, ids[0], ids[1])
+		intervals := 0
+		for ; intervals < 10; intervals++ {
+			if _, rej, ok := n.Result(id); ok {
+				if rej != nil {
+					t.Errorf("%s: %v", what, rej)
+				}
+				break
+			}
+			for range 5 {
+				quick()
+			}
+			n.Checkpoint()
+		}
+		// 5 short slices, then 5 of 4 times as much, then 16 times, then 64.
+		if intervals < 3 || intervals > 5 {
+			t.Errorf("a %s ended after %d intervals of five rounds", what, intervals)
+		}
+		quick()
+		if s := n.State(); s.Canister(ids[0]).Restarts != 0 || s.InstallRestarts != 0 {
+			t.Errorf("after a %s ended, restarts are still counted: %d, %d", what, s.Canister(ids[0]).Restarts, s.InstallRestarts)
+		}
+	}
+}
+
 func TestOnlyTheRoundsInstructionsRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs billions of instructions")

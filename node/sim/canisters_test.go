@@ -90,7 +90,7 @@ func zipped(t testing.TB, b []byte) []byte {
 // some messages wait.
 func simulatedLimits() execution.Limits {
 	l := execution.DefaultLimits()
-	l.SliceInstructions, l.RoundInstructions = 4_000_000, 14_000_000
+	l.SliceInstructions, l.RoundInstructions = 12_000_000, 42_000_000
 	l.QuickSliceInstructions, l.QuickRoundInstructions = 2_200_000, 5_000_000
 	return l
 }

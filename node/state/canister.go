@@ -51,6 +51,8 @@ type Canister struct {
 
 	// Inbox are the messages that wait, in the order in which they run.
 	Inbox []Input
+	// Restarts is how many checkpoints in a row gave up the first of them in its middle.
+	Restarts uint8
 	// Contexts are the calls that this canister has not finished with.
 	Contexts map[uint64]*CallContext
 	// Callbacks are the calls by this canister that have no response yet.

@@ -23,6 +23,7 @@ type saved struct {
 	Metrics            Metrics
 	BlockMakers        []BlockDay
 	Quick              Moment
+	InstallRestarts    uint8
 	Queries            QueryReports
 	Canisters          []*Canister
 	Ingress            []savedIngress
@@ -46,7 +47,7 @@ func (s *State) Save() ([]byte, Objects, error) {
 	out := saved{
 		Height: s.Height, Time: s.Time, NextCanister: s.NextCanister, Management: s.Management,
 		AwaitingRandomness: s.AwaitingRandomness, NextCharged: s.NextCharged, HeapDelta: s.HeapDelta, Metrics: s.Metrics,
-		BlockMakers: s.BlockMakers, Quick: s.Quick, Queries: s.Queries,
+		BlockMakers: s.BlockMakers, Quick: s.Quick, InstallRestarts: s.InstallRestarts, Queries: s.Queries,
 	}
 	objects := Objects{}
 	for _, id := range s.ids {
@@ -82,7 +83,7 @@ func Load(b []byte, object func(types.Hash) ([]byte, error)) (*State, error) {
 	s := New(in.Time, in.NextCanister)
 	s.Height, s.Management, s.AwaitingRandomness = in.Height, in.Management, in.AwaitingRandomness
 	s.NextCharged, s.HeapDelta, s.Metrics = in.NextCharged, in.HeapDelta, in.Metrics
-	s.BlockMakers, s.Quick, s.Queries = in.BlockMakers, in.Quick, in.Queries
+	s.BlockMakers, s.Quick, s.InstallRestarts, s.Queries = in.BlockMakers, in.Quick, in.InstallRestarts, in.Queries
 	for _, c := range in.Canisters {
 		if c == nil {
 			return nil, fmt.Errorf("saved state: %w", io.ErrUnexpectedEOF)

@@ -36,6 +36,8 @@ type State struct {
 	BlockMakers []BlockDay
 	// Quick is when a user's call was last answered quickly (execution.Pace), zero for never.
 	Quick Moment
+	// InstallRestarts is how many checkpoints in a row gave up the same installation.
+	InstallRestarts uint8
 	// Queries are the reports of the epoch so far.
 	Queries QueryReports
 
