@@ -329,6 +329,7 @@ describe("service worker", { skip }, () => {
     t.after(() => site.flip());
     const again = await fetchIn(page, "/dated");
     assert.deepEqual([again.status, again.text, again.headers["cache-control"]], [200, "good for ten minutes", "public, max-age=600"]);
+    assert.match(again.headers.age, /^\d{1,2}$/);
     for (const cache of ["no-cache", "reload", "no-store"]) assert.equal((await fetchIn(page, "/dated", { cache })).status, 503, cache);
     assert.equal((await fetchIn(page, "/dated?other")).status, 503);
     await page.goto(`${site.origin}/_portico/verify`);

@@ -110,8 +110,10 @@ async function verified(e: FetchEvent, asked: AssetRequest, url: URL, load: Load
   if (held) {
     load.report = held.report;
     load.bytes = held.body.length;
-    load.heldMs = load.at - (held.report.time ?? 0);
-    return responseOf(held, url, request.method);
+    load.heldMs = Math.max(0, load.at - (held.report.time ?? 0));
+    const again = await responseOf(held, url, request.method);
+    again.headers.set("age", String(Math.floor(load.heldMs / 1000)));
+    return again;
   }
   if (!isRunning()) {
     if (asked.body === null && !range) asked.early = earlyQuery(asked);
