@@ -54,7 +54,8 @@ func TestByzantineNodesDoWhatTheyAreSaidTo(t *testing.T) {
 		if none := m == Silence; m != Flood && (proposals == 0) != none {
 			t.Errorf("%s: node 1 has %d of its proposals", m, proposals)
 		}
-		if some := m == Equivocate; (equivocations > 0) != some {
+		// who distorts signs another block for each peer, and two that break no rule may meet
+		if some := m == Equivocate; m != Distort && (equivocations > 0) != some {
 			t.Errorf("%s: node 1 has %d proofs of its equivocation", m, equivocations)
 		}
 	}
