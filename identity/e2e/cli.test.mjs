@@ -172,6 +172,7 @@ describe("icp identity link web", { skip: missing, timeout: 600_000 }, () => {
     test("another request in the place of the one that was agreed to has to be agreed to itself", async () => {
       const page = await open();
       const address = `#${asking({ domain: "https://bank.example" })}`;
+      // A turn after the click, so that the page has begun to sign in: nothing is waited for.
       await page.evaluate((hash) => document.addEventListener("click", () => setTimeout(() => (location.hash = hash)), { once: true }), address);
       await person.proceed(page);
       await page.locator('[data-view="start"]', { hasText: "bank.example" }).waitFor();

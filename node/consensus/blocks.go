@@ -94,14 +94,19 @@ func pause(subnet *registry.Subnet, s *Progress, parent *Block) time.Duration {
 	if !s.Quick {
 		return 0
 	}
-	return min(max(s.CertifiedAt.Sub(parent.Context.Time), 0), subnet.UnitDelay/10)
+	return min(took(s, parent), subnet.UnitDelay/10)
 }
 
 // gathering is how long a maker waits, once the state before its block is certified, for calls by those
 // who have their answers from that state: theirs would otherwise always come just after a block with
 // the calls that came before, and wait for two. It is a part of what the last height took.
 func gathering(subnet *registry.Subnet, s *Progress, parent *Block) time.Duration {
-	return min(max(s.CertifiedAt.Sub(parent.Context.Time), 0)/6, subnet.UnitDelay/50)
+	return min(took(s, parent)/6, subnet.UnitDelay/50)
+}
+
+// took is how long the height of a certified block took; 0 if its maker's clock is ahead.
+func took(s *Progress, parent *Block) time.Duration {
+	return max(s.CertifiedAt.Sub(parent.Context.Time), 0)
 }
 
 // parent is the notarized block of a height that this node builds on: the one of least rank

@@ -47,7 +47,7 @@ func fillArg(instructions, each uint64) []byte {
 // The limits of updates and queries hold to the instruction: what is left for the answer is the same at both.
 func TestMessagesMayExecuteTheirLimitAndNoInstructionMore(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs 80 billion instructions")
+		t.Skip("executes some 150 billion instructions to meet the limits exactly, which takes a processor five seconds")
 	}
 	n := canistertest.New(t)
 	id := n.Install(user(), wat.MustAssemble(filler), nil)

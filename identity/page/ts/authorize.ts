@@ -8,7 +8,6 @@ import { knownIdentities } from "./known.ts";
 import { explain } from "./problem.ts";
 import { awaitRequest, ProtocolError, type SignInRequest } from "./protocol/request.ts";
 import type { Session } from "./session.ts";
-import { readSettings } from "./settings.ts";
 import { duration, host } from "./words.ts";
 
 /** What the canister gives if a dapp does not say, and the most it gives (Internet Identity specification). */
@@ -23,7 +22,7 @@ let session: Session | undefined;
 let failure: ProtocolError | undefined;
 
 // Dapps ask from the moment on at which they opened the window, and again only after a while.
-const asked = awaitRequest({ settings: readSettings(), signal: new AbortController().signal });
+const asked = awaitRequest({ signal: new AbortController().signal });
 asked.catch(() => {}); // told below
 
 const door = await entrance(async (entered) => {

@@ -8,11 +8,10 @@ import { knownIdentities } from "./known.ts";
 import { createPasskey } from "./passkey.ts";
 import { Problem } from "./problem.ts";
 import { continueWithPasskey, continueWithPhrase, newKey, register, type Session } from "./session.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import { readSettings } from "./settings.ts";
 import { deviceName } from "./words.ts";
 
 export interface Entrance {
-  readonly settings: Settings;
   readonly backend: Backend;
   /** What the buttons of SignIn do; then goes on with the session. */
   readonly deeds: Record<string, (button: HTMLButtonElement) => void>;
@@ -44,8 +43,7 @@ function solveCaptcha(png: string, wrong: boolean): Promise<string> {
 
 /** Sets up the views of Entrance and the buttons of SignIn (document.templ). */
 export async function entrance(entered: (session: Session) => Promise<void>): Promise<Entrance> {
-  const settings = readSettings();
-  const backend = new Backend(settings);
+  const backend = new Backend(readSettings());
   let key: ECDSAKeyIdentity = await newKey();
 
   /** Every session has a key of its own: the next one's is made while this one lasts. */
@@ -98,5 +96,5 @@ export async function entrance(entered: (session: Session) => Promise<void>): Pr
     continue: (button: HTMLButtonElement) => withPasskey(button),
     "continue-known": (button: HTMLButtonElement) => withPasskey(button, knownIdentities()[0]?.passkeys.map((p) => p.id)),
   };
-  return { settings, backend, deeds, refresh };
+  return { backend, deeds, refresh };
 }

@@ -1,9 +1,10 @@
 // What the canister tells its pages about the network, in the element that it fills when it is installed.
 
 import { Principal } from "@icp-sdk/core/principal";
-import type { Settings as ProtocolSettings } from "./protocol/request.ts";
 
-export interface Settings extends ProtocolSettings {
+export interface Settings {
+  /** The network's public key in DER, 133 bytes. */
+  readonly rootKey: Uint8Array;
   /** The canister that has the identities. */
   readonly backend: Principal;
 }

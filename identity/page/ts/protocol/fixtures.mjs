@@ -52,7 +52,7 @@ export class Opened {
   }
 
   await() {
-    return modules.awaitRequest({ settings: { rootKey: new Uint8Array() }, signal: this.aborting.signal, window: this.page });
+    return modules.awaitRequest({ signal: this.aborting.signal, window: this.page });
   }
 
   /** The first message of the page that holds, once it is sent. */

@@ -11,12 +11,6 @@ export { ProtocolError, type ProtocolErrorKind };
 /** How long the dapp may take to find the page. */
 const establishMs = 10_000;
 
-/** What the protocols need to know of the network. */
-export interface Settings {
-  /** The network's public key in DER, 133 bytes. */
-  readonly rootKey: Uint8Array;
-}
-
 /** A chain from a person's key at an origin to the session key that the dapp brought. */
 export interface Granted {
   /** The key of the person at the origin, DER. */
@@ -88,7 +82,7 @@ export interface SignInRequest {
  * origins. Rejects with a ProtocolError and nothing else; a dapp whose request may not be granted is told with the
  * error's method, once the person has read why.
  */
-export function awaitRequest(o: { readonly settings: Settings; readonly signal: AbortSignal; readonly window?: Host }): Promise<SignInRequest> {
+export function awaitRequest(o: { readonly signal: AbortSignal; readonly window?: Host }): Promise<SignInRequest> {
   const host = o.window ?? (window as Host);
   return new Promise((resolve, reject) => {
     const done = () => {
